@@ -1,0 +1,37 @@
+"""Stack: sublayers make a layer, layers make an encoder."""
+
+from veriformer_spec.clause import Clause
+from veriformer_spec.role import STACKS, Role
+
+_SECTION = "Vaswani et al. 2017, section 3.1"
+
+EQUALS_THE_REFERENCE = Clause(
+    id="stack.equals-the-reference",
+    text="with the subject's weights the reference gives the same output",
+    source=f"{_SECTION} and figure 1",
+    breaks="anything between the first line and the last",
+    roles=STACKS,
+)
+LAYERS_OWN_THEIR_PARAMETERS = Clause(
+    id="stack.layers-own-their-parameters",
+    text="each further layer adds as many parameters as the one before, unless shared parameters are claimed",
+    source=f"{_SECTION}: a stack of N = 6 identical layers; section 3.3: different parameters from layer to layer",
+    breaks="[layer] * n, or one layer object called n times",
+    roles=(Role.ENCODER,),
+    when={"layer_parameters": ("own", "shared")},
+)
+EVERY_LAYER_RUNS = Clause(
+    id="stack.every-layer-runs",
+    text="the output depends on the parameters of every layer, and on the output of the layer before it",
+    source=f"{_SECTION}: a stack of N identical layers",
+    breaks="a loop that feeds each layer the first input, or stops one short",
+    roles=(Role.ENCODER,),
+)
+MASK_REACHES_EVERY_LAYER = Clause(
+    id="stack.the-mask-reaches-every-layer",
+    text="with any number of layers, a masked key stays invisible: no layer runs without the mask",
+    source="Vaswani et al. 2017, section 3.2.3: masking inside of scaled dot-product attention, in every layer",
+    breaks="nn.Sequential passes only its first argument on",
+    roles=(Role.ENCODER,),
+    needs_masks=("padding",),
+)
