@@ -1,0 +1,1 @@
+"""The mypy side: reads annotations, walks functions, reports. The shape language decides."""
