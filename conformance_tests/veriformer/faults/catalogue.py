@@ -1,0 +1,34 @@
+"""The catalogue: every fault and every near-miss of every chapter."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import TypeVar
+
+import veriformer.faults
+from veriformer.faults.fault import Fault, NearMiss
+
+_Entry = TypeVar("_Entry", Fault, NearMiss)
+
+
+def _collected() -> tuple[dict[str, Fault], dict[str, NearMiss]]:
+    faults: dict[str, Fault] = {}
+    near_misses: dict[str, NearMiss] = {}
+    for found in pkgutil.iter_modules(veriformer.faults.__path__):
+        module = importlib.import_module(f"veriformer.faults.{found.name}")
+        for value in vars(module).values():
+            if isinstance(value, Fault):
+                _add(faults, value.id, value)
+            elif isinstance(value, NearMiss):
+                _add(near_misses, value.id, value)
+    return faults, near_misses
+
+
+def _add(into: dict[str, _Entry], name: str, value: _Entry) -> None:
+    if into.setdefault(name, value) is not value:
+        raise ValueError(f"id {name!r} is given twice in the catalogue, and ids are permanent: rename the newer one")
+
+
+FAULTS: Mapping[str, Fault]
+NEAR_MISSES: Mapping[str, NearMiss]
+FAULTS, NEAR_MISSES = _collected()

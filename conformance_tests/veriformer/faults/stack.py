@@ -1,0 +1,201 @@
+"""Faults of stacks, planted in the reference."""
+
+# mypy: ignore-errors
+# Patches stand in for the reference's functions, and are written as briefly as the mistakes are.
+
+import types
+
+from torch import nn
+
+from veriformer.faults.fault import Fault, Planted
+from veriformer_reference import normalization as norms
+from veriformer_reference import residual
+from veriformer_spec import stack
+from veriformer_spec.role import Role
+
+POST = Planted(role=Role.ENCODER)
+PRE = Planted(role=Role.ENCODER, claims={"norm": "pre"})
+
+
+def every_layer_the_first_input(x, mask, layers):
+    result = x
+    for layer in layers:
+        result = layer(x, mask)
+    return result
+
+
+FIRST_INPUT_TO_EVERY_LAYER = Fault(
+    id="first-input-to-every-layer",
+    sentence="The loop feeds the first input to every layer: only the last one counts.",
+    clauses=(stack.EVERY_LAYER_RUNS, stack.EQUALS_THE_REFERENCE),
+    source="experience",
+    written="for layer in layers: out = layer(x)",
+    mend="for layer in layers: x = layer(x)",
+    patches=(("stack.run_layers", every_layer_the_first_input),),
+    planted=(POST, PRE),
+)
+
+
+def all_but_the_last(x, mask, layers):
+    layers = list(layers)
+    for layer in layers[: max(1, len(layers) - 1)]:
+        x = layer(x, mask)
+    return x
+
+
+LAST_LAYER_SKIPPED = Fault(
+    id="last-layer-skipped",
+    sentence="The loop ends one layer early.",
+    clauses=(stack.EVERY_LAYER_RUNS, stack.EQUALS_THE_REFERENCE),
+    source="experience",
+    written="for i in range(len(layers) - 1)",
+    mend="for layer in layers",
+    patches=(("stack.run_layers", all_but_the_last),),
+    planted=(POST, PRE, Planted(role=Role.ENCODER, claims={"layer_parameters": "shared"})),
+)
+
+
+def mask_for_the_first(x, mask, layers):
+    for index, layer in enumerate(layers):
+        x = layer(x, None if index else mask)
+    return x
+
+
+MASK_LOST_AFTER_THE_FIRST_LAYER = Fault(
+    id="mask-lost-after-the-first-layer",
+    sentence="Only the first layer gets the mask.",
+    clauses=(stack.MASK_REACHES_EVERY_LAYER, stack.EQUALS_THE_REFERENCE),
+    source="https://github.com/ajhalthor/Transformer-Neural-Network",
+    written="nn.Sequential(*layers)(x)",
+    mend="for layer in layers: x = layer(x, mask)",
+    patches=(("stack.run_layers", mask_for_the_first),),
+    planted=(POST, PRE),
+)
+
+LAYERS_IN_REVERSE = Fault(
+    id="layers-in-reverse",
+    sentence="The layers run last to first.",
+    clauses=(stack.EQUALS_THE_REFERENCE,),
+    source="experience",
+    written="for layer in reversed(layers)",
+    mend="for layer in layers",
+    patches=(("stack.in_order", lambda layers, config: list(layers)[::-1]),),
+    planted=(POST, PRE),
+)
+
+FIRST_LAYER_OVER_AND_OVER = Fault(
+    id="first-layer-over-and-over",
+    sentence="The loop calls the first layer again and again; the others are built and never run.",
+    clauses=(stack.EVERY_LAYER_RUNS, stack.EQUALS_THE_REFERENCE),
+    source="experience",
+    written="for _ in layers: x = layers[0](x)",
+    mend="for layer in layers: x = layer(x)",
+    patches=(("stack.in_order", lambda layers, config: [layers[0]] * config.layers),),
+    planted=(POST, PRE),
+)
+
+
+def one_norm_for_both(x, mask, own, config):
+    seen = residual.connect(
+        config.norm,
+        x,
+        lambda tokens: own.attention(tokens, tokens, mask),
+        own.attention_norm,
+        rate=config.dropout,
+        training=own.training,
+    )
+    return residual.connect(
+        config.norm, seen, own.feed_forward, own.attention_norm, rate=config.dropout, training=own.training
+    )
+
+
+FIRST_NORM_FOR_BOTH_SUBLAYERS = Fault(
+    id="first-norm-for-both-sublayers",
+    sentence="Both sublayers use the first norm; the second is built and never run.",
+    clauses=(stack.EQUALS_THE_REFERENCE,),
+    source="experience",
+    written="x = norm1(x + attention(x)); x = norm1(x + feed_forward(x))",
+    mend="x = norm2(x + feed_forward(x))",
+    patches=(("stack.encoder_layer", one_norm_for_both),),
+    planted=(Planted(role=Role.ENCODER_LAYER), Planted(role=Role.ENCODER_LAYER, claims={"norm": "pre"})),
+)
+
+
+def norms_swapped(x, mask, own, config):
+    seen = residual.connect(
+        config.norm,
+        x,
+        lambda tokens: own.attention(tokens, tokens, mask),
+        own.feed_forward_norm,
+        rate=config.dropout,
+        training=own.training,
+    )
+    return residual.connect(
+        config.norm, seen, own.feed_forward, own.attention_norm, rate=config.dropout, training=own.training
+    )
+
+
+NORMS_SWAPPED = Fault(
+    id="norms-swapped",
+    sentence="The norms of the two sublayers are exchanged, as when a checkpoint's names are misread.",
+    clauses=(stack.EQUALS_THE_REFERENCE,),
+    source="experience",
+    written="x = norm2(x + attention(x)); x = norm1(x + feed_forward(x))",
+    mend="x = norm1(x + attention(x)); x = norm2(x + feed_forward(x))",
+    patches=(("stack.encoder_layer", norms_swapped),),
+    planted=(Planted(role=Role.ENCODER_LAYER), Planted(role=Role.ENCODER_LAYER, claims={"norm": "pre"})),
+)
+
+
+def feed_forward_first(x, mask, own, config):
+    seen = residual.connect(
+        config.norm, x, own.feed_forward, own.feed_forward_norm, rate=config.dropout, training=own.training
+    )
+    return residual.connect(
+        config.norm,
+        seen,
+        lambda tokens: own.attention(tokens, tokens, mask),
+        own.attention_norm,
+        rate=config.dropout,
+        training=own.training,
+    )
+
+
+FEED_FORWARD_BEFORE_ATTENTION = Fault(
+    id="feed-forward-before-attention",
+    sentence="The feed-forward network runs before attention.",
+    clauses=(stack.EQUALS_THE_REFERENCE,),
+    source="experience",
+    written="x = feed_forward(x); x = attention(x)",
+    mend="x = attention(x); x = feed_forward(x)",
+    patches=(("stack.encoder_layer", feed_forward_first),),
+    planted=(Planted(role=Role.ENCODER_LAYER), Planted(role=Role.ENCODER_LAYER, claims={"norm": "pre"})),
+)
+
+OTHER_NORMALIZATION = Fault(
+    id="the-other-normalization",
+    sentence="LayerNorm's mean is left in: the layers use RMSNorm with a shift.",
+    clauses=(stack.EQUALS_THE_REFERENCE,),
+    source="experience",
+    written="RMSNorm(d_model)",
+    mend="LayerNorm(d_model), or claim normalization='rms'",
+    patches=(("normalization.standardise", norms.divide_by_root_mean_square),),
+    planted=(Planted(role=Role.ENCODER_LAYER), PRE),
+)
+
+
+def one_layer_in_a_list(layers):
+    built = list(layers)
+    return nn.ModuleList([built[0]] * len(built))
+
+
+ONE_LAYER_MANY_TIMES = Fault(
+    id="one-layer-many-times",
+    sentence="The list of layers holds one layer many times.",
+    clauses=(stack.LAYERS_OWN_THEIR_PARAMETERS,),
+    source="https://github.com/datawhalechina/learn-nlp-with-transformers/issues/56",
+    written="nn.ModuleList([layer] * n)",
+    mend="nn.ModuleList(copy.deepcopy(layer) for _ in range(n))",
+    patches=(("stack.nn", types.SimpleNamespace(ModuleList=one_layer_in_a_list)),),
+    planted=(POST,),
+)
