@@ -1,0 +1,161 @@
+"""The reference as an oracle: with the subject's weights, in float64, under the subject's claims."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+import veriformer_reference
+from veriformer import tolerance
+from veriformer.declaration import UsageError
+from veriformer.inputs import Inputs
+from veriformer.outcome import NotChecked, Violation
+from veriformer.subjects import Instance
+from veriformer_reference.build import build
+from veriformer_spec.config import CLAIMS, FIELDS
+from veriformer_spec.role import Role
+
+OTHER_EPS: Final = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-4, 1e-3, 0.0, 1e-9, 1e-10, 1e-2, 1.0)
+"""Values of eps that are in use, or are tempting."""
+
+NO_MAPPING = "no weights mapping: declare weights=, a function from the module to its tensors by the reference's names"
+
+
+def mapped_weights(instance: Instance) -> Mapping[str, Tensor]:
+    """The subject's tensors under the reference's names.
+
+    Raises:
+        NotChecked: the adapter gives none.
+        UsageError: a name that the reference lacks, or lacks a name of the reference, or has another shape.
+    """
+    weights = instance.subject.declaration.weights
+    if weights is None:
+        raise NotChecked(NO_MAPPING)
+    mapping = dict(weights(instance.module_or_not_checked()))
+    wanted = {name: tuple(each.shape) for name, each in _reference(instance).named_parameters()}
+    missing, unknown = sorted(wanted.keys() - mapping.keys()), sorted(mapping.keys() - wanted.keys())
+    if missing or unknown:
+        raise UsageError(
+            f"weights: the mapping lacks {', '.join(missing) or 'nothing'} and has {', '.join(unknown) or 'nothing'} too many, for the "
+            "claims made (a bias or a shift that the subject lacks is a claim: bias=False, norm_bias=False)"
+        )
+    for name, tensor in mapping.items():
+        if tuple(tensor.shape) != wanted[name]:
+            raise UsageError(
+                f"weights: {name} has shape {tuple(tensor.shape)}, but must have {wanted[name]}, [out, in]"
+            )
+    return mapping
+
+
+def oracle(instance: Instance, **changes: Any) -> Callable[[Inputs], Tensor]:
+    """A function of a call's inputs that computes what the specification says comes out, in float64 on the CPU.
+
+    Args:
+        changes: other values of the configuration, to ask what another claim would give.
+
+    Raises:
+        NotChecked: the role has weights, and the adapter gives no mapping; or the scale is left unspecified.
+    """
+    if instance.config.scale == "unspecified" and "scale" not in changes:
+        raise NotChecked("the scale is left unspecified, so the reference cannot say what comes out")
+    if instance.subject.role is Role.ATTENTION:
+        function = build(Role.ATTENTION, dataclasses.replace(instance.config, **changes))
+    else:
+        function = _reference(instance, **changes).eval()
+        mapping = mapped_weights(instance)
+        absent = sorted({name for name, _ in function.named_parameters()} - mapping.keys())
+        if absent:
+            raise NotChecked(f"the mapping for the claims made has no {', '.join(absent)}")
+        with torch.no_grad():
+            for name, parameter in function.named_parameters():
+                parameter.copy_(mapping[name].detach().double().cpu())
+
+    def compute(inputs: Inputs) -> Tensor:
+        wide = inputs.to(torch.float64)
+        arguments = [each.cpu() for each in wide.tensors]
+        mask = None if inputs.mask is None else inputs.mask.cpu()
+        with unchecked(), torch.no_grad():
+            result: Tensor = function(*arguments) if mask is None else function(*arguments, mask)
+        return inputs.specified(result)
+
+    return compute
+
+
+def require_equals_the_reference(instance: Instance, inputs: Inputs, message: str, *, grad: bool = False) -> None:
+    """Fail if the subject's output is not the reference's, and say which other legal claim it would fit.
+
+    Raises:
+        NotChecked: the role has weights, and the adapter gives no mapping.
+        Violation: they differ by more than rounding explains.
+    """
+    compute = oracle(instance)
+    got, expected = instance(inputs, grad=grad), compute(inputs)
+    try:
+        close(instance, got, expected, message, lambda: compute(inputs))
+    except Violation as seen:
+        fitting = other_claims_that_fit(instance, inputs, got)
+        if fitting:
+            seen.behaves_as(fitting)
+        raise
+
+
+def close(instance: Instance, got: Tensor, expected: Tensor, message: str, again: Callable[[], Tensor]) -> None:
+    """``tolerance.require_close`` at the precision that the subject computes in."""
+    tolerance.require_close(got, expected, message, dtype=instance.subject.rounds_to, again=again)
+
+
+def other_claims_that_fit(instance: Instance, inputs: Inputs, got: Tensor, *, only: str = "") -> list[str]:
+    """Which other legal claims would make the reference give ``got``: a legal alternative is told from a bug by them.
+
+    One claim is changed at a time. Claims under which the reference needs weights that the mapping lacks are left out.
+
+    Args:
+        only: the one claim to change; every claim in turn where it is empty.
+
+    Returns:
+        such as ``["norm=pre"]``; empty where nothing fits, or where there is no mapping.
+    """
+    fitting = []
+    for name, value in _other_claims(instance):
+        if only and name != only:
+            continue
+        try:
+            compute = oracle(instance, **{name: value})
+            expected = compute(inputs)
+            close(instance, got, expected, "", lambda compute=compute: compute(inputs))  # type: ignore[misc]  # bound now
+        except (Violation, NotChecked, UsageError, ValueError, RuntimeError):
+            continue
+        fitting.append(f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}")
+    return fitting
+
+
+def _other_claims(instance: Instance) -> Iterator[tuple[str, object]]:
+    config = instance.config
+    for name, claimed in instance.subject.claims.items():
+        if name not in FIELDS or name in {"kv_heads", "dropout", "computes_in"}:
+            continue
+        values: tuple[object, ...] = CLAIMS[name].values
+        if name == "eps":
+            values = OTHER_EPS
+        elif name == "scale":
+            values = ("inverse-root", "none", config.d_model**-0.5, 1 / config.d_head)
+        for value in values:
+            if value != claimed and value not in {"unspecified", "as-placed", "folded"}:
+                yield name, value
+
+
+def _reference(instance: Instance, **changes: Any) -> nn.Module:
+    config = dataclasses.replace(instance.config, **{"dropout": 0.0, "computes_in": "input", **changes})
+    built = build(instance.subject.role, config)
+    assert isinstance(built, nn.Module)
+    return built.double()
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Run the reference without its shape checks, which take longer than its arithmetic at these sizes."""
+    with veriformer_reference.checked(False):
+        yield

@@ -1,0 +1,249 @@
+"""Targets: what may be typed or passed to name a subject, and how each becomes a declaration."""
+
+import copy
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from veriformer.declaration import ATTRIBUTE, Declaration, Fixed, Weights, role_named
+from veriformer.errors import CannotLoad, UsageError
+from veriformer.request import nearest
+from veriformer.worker import Found
+from veriformer_spec.config import ClaimError, Config, validated
+
+
+def declared(
+    build: Any,
+    *,
+    role: str | None = None,
+    weights: Weights | None = None,
+    sizes: Fixed | None = None,
+    claims: Mapping[str, object],
+) -> Declaration:
+    """What ``build`` declares, with what is said beside it: role, claims, weights and sizes given here go before its own.
+
+    Raises:
+        UsageError: it is no build function, module or declaration; or says no role, and none is given.
+    """
+    own = build if isinstance(build, Declaration) else getattr(build, ATTRIBUTE, None)
+    if own is None:
+        own = _undeclared(build, role, sizes)
+    known = own.role if role is None else role_named(role)
+    # claims that mean nothing for another role do not follow into it; those of the same role do
+    kept = own.claims if known is own.role else {}
+    return dataclasses.replace(
+        own,
+        role=known,
+        claims=validated(known, {**kept, **_without_module(claims)}),
+        weights=weights or own.weights,
+        sizes=sizes.sizes if sizes is not None else own.sizes,
+        has_module=own.has_module and claims.get("module", ...) is not None,
+    )
+
+
+def _without_module(claims: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in claims.items() if name != "module"}
+
+
+def _undeclared(build: Any, role: str | None, sizes: Fixed | None) -> Declaration:
+    name = getattr(build, "__name__", type(build).__name__)
+    if not callable(build):
+        raise UsageError(f"{name} cannot be called: a target is a build function, which takes a config, or a module")
+    if role is None:
+        raise UsageError(
+            f"{name} says no role: decorate it with @veriformer.subject(role, ...), or give role= (on the command line: --as ROLE)"
+        )
+    known = role_named(role)
+    if isinstance(build, nn.Module):
+        if sizes is None:
+            raise UsageError(
+                f"{name} is a module with sizes of its own: give them, as in sizes=veriformer.Fixed(d_model=768, heads=12)"
+            )
+        return Declaration(name=name, role=known, build=_Copies(build), claims=validated(known, {}))
+    return Declaration(name=name, role=known, build=build, claims=validated(known, {}))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Copies:
+    """A build function that hands out copies of one module: the module itself keeps its bits, its mode and its dtype."""
+
+    module: nn.Module
+
+    def __call__(self, config: Config) -> nn.Module:  # noqa: ARG002  # its sizes are its own
+        return copy.deepcopy(self.module)
+
+
+def found(
+    build: Any,
+    *,
+    role: str | None = None,
+    weights: Weights | None = None,
+    sizes: Fixed | None = None,
+    claims: Mapping[str, object],
+    target: str | None = None,
+) -> Found:
+    """A subject, and what to type to judge it again where that can be typed.
+
+    Args:
+        target: what was typed; None asks for it to be found out.
+    """
+    declaration = declared(build, role=role, weights=weights, sizes=sizes, claims=claims)
+    own = build if isinstance(build, Declaration) else getattr(build, ATTRIBUTE, None)
+    if target is None:
+        target = "" if weights is not None else _typed(declaration.build)
+    options: list[str] = []
+    if role is not None:
+        options += ["--as", str(declaration.role)]
+    for name, value in declaration.claims.items():
+        if name in claims and (own is None or own.claims.get(name) != value):
+            options += ["--set", f"{name}={value}"]
+    for name, size in declaration.sizes.items():
+        if own is None or own.sizes.get(name) != size:
+            options += ["--size", f"{name}={size}"]
+    return Found(declaration=declaration, target=target, options=tuple(options))
+
+
+def _typed(build: Any) -> str:
+    """``file.py:name`` for a function at the top of a module; empty for anything else."""
+    name = getattr(build, "__qualname__", "<")
+    module = sys.modules.get(getattr(build, "__module__", ""))
+    if "<" in name or "." in name or module is None or getattr(module, name, None) is not build:
+        return ""
+    source = inspect.getsourcefile(module)
+    if source is None:
+        return ""
+    shown = os.path.relpath(source)
+    return f"{source if shown.startswith('..') else shown}:{name}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+    """What was typed, looked at but not imported yet.
+
+    Attributes:
+        role: given with ``--as``.
+        claims: given with ``--set``.
+        sizes: given with ``--size``.
+    """
+
+    text: str
+    role: str | None = None
+    claims: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def load(self) -> Sequence[Found]:
+        """The subjects that it names; files and modules are imported now.
+
+        Raises:
+            UsageError: it names nothing, or what it names is no subject.
+            CannotLoad: it cannot be imported.
+        """
+        if ":" not in self.text:
+            return [self._found(each, each.name) for each in _built_in(self.text)]
+        where, _, name = self.text.rpartition(":")
+        module = _file(Path(where)) if where.endswith(".py") else _module(where)
+        subject = self._found(_attribute(module, name, where), self.text)
+        return [dataclasses.replace(subject, declaration=dataclasses.replace(subject.declaration, name=name))]
+
+    def _found(self, build: Any, target: str) -> Found:
+        sizes = Fixed(**self.sizes) if self.sizes else None
+        return found(build, role=self.role, sizes=sizes, claims=self.claims, target=target)
+
+
+def _built_in(name: str) -> Sequence[Declaration]:
+    try:
+        from veriformer.adapters import builtin
+    except ImportError as error:
+        raise UsageError(f"{name!r}: the built-in subjects are not there: {error}") from None
+    declarations = builtin.subjects_named(name)
+    if not declarations:
+        if name.endswith(".py") or Path(name).exists():
+            raise UsageError(f"{name}: say which function builds the subject, as in {name}:build")
+        close = nearest(name, builtin.names())
+        hint = (
+            close
+            if close.startswith("did you")
+            else "a target reads file.py:name, package.module:name, or is one of reference, torch.nn"
+        )
+        raise UsageError(f"{name!r} is no built-in subject; {hint}")
+    return declarations
+
+
+def _file(path: Path) -> ModuleType:
+    name = path.stem
+    sys.path.insert(0, str(path.resolve().parent))  # as Python itself does for a script: its neighbours can be imported
+    specification = importlib.util.spec_from_file_location(name, path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    known = sys.modules.get(name)
+    if known is None:  # a file called torch.py must not become torch
+        sys.modules[name] = module
+    return _imported(str(path), functools.partial(specification.loader.exec_module, module), module)
+
+
+def _module(name: str) -> ModuleType:
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        missing = importlib.util.find_spec(name) is None
+    except (ImportError, ValueError, AttributeError):
+        missing = True
+    if missing:
+        raise UsageError(
+            f"module {name!r} cannot be found; a target reads file.py:name, package.module:name, or is a built-in name"
+        )
+    return _imported(name, functools.partial(importlib.import_module, name), None)
+
+
+def _imported(name: str, run: Any, module: ModuleType | None) -> ModuleType:
+    before = torch.get_num_threads()
+    try:
+        result = run()
+    except KeyboardInterrupt:
+        raise
+    except SystemExit as exit_:
+        raise CannotLoad(f"importing {name} called sys.exit({exit_.code!r})") from None
+    except (UsageError, ClaimError) as mistake:
+        raise UsageError(f"{_line_that_called(mistake)}{mistake}") from None
+    except BaseException as error:  # noqa: BLE001  # whatever it was, it is told as the reason
+        frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen")]
+        line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: " if frames else ""
+        said = str(error).strip().split("\n")[0][:300]
+        raise CannotLoad(f"importing {name}: {line}{type(error).__name__}: {said}") from None
+    finally:
+        torch.set_num_threads(before)
+    return module or result
+
+
+def _line_that_called(mistake: BaseException) -> str:
+    """``file:line: `` of the adapter's own line: the last one outside this package."""
+    own = Path(__file__).parent
+    frames = traceback.extract_tb(mistake.__traceback__)
+    outside = [
+        each for each in frames if own not in Path(each.filename).parents and "veriformer_spec" not in each.filename
+    ]
+    outside = [each for each in outside if not each.filename.startswith("<frozen")]
+    return f"{Path(outside[-1].filename).name}:{outside[-1].lineno}: " if outside else ""
+
+
+def _attribute(module: ModuleType, name: str, where: str) -> Any:
+    try:
+        return functools.reduce(getattr, name.split("."), module)
+    except AttributeError:
+        known = [each for each in vars(module) if not each.startswith("_")]
+        close = nearest(name, known)
+        hint = close if close.startswith("did you") else f"it has {', '.join(known[:20])}"
+        raise UsageError(f"{where} has no {name}; {hint}") from None
