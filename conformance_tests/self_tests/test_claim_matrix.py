@@ -1,0 +1,153 @@
+"""The claim matrix: a subject built with one value and claimed with another fails a named clause, or the cell says why not."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from veriformer.adapters import reference, torch_nn
+from veriformer.declaration import Declaration
+from veriformer.faults.matrix import KILLED, verdicts_in_turn
+from veriformer.judge import Effort
+from veriformer_spec.chapters import CLAUSES
+from veriformer_spec.config import CLAIMS, FIELDS, Config, validated
+from veriformer_spec.role import Role
+
+VALUES: dict[str, tuple[object, ...]] = {
+    **{name: claim.values for name, claim in CLAIMS.items() if claim.values},
+    "scale": ("inverse-root", "none", 0.3),
+    "eps": (1e-5, 1e-6, 1e-3),
+}
+"""The values tried for each claim."""
+
+OWN_TESTS = ("masks", "nothing_visible", "value_size", "kv_heads", "memory", "padded_rows")
+"""Claims whose values are no field of a configuration: each has a test of its own below."""
+
+INDISTINGUISHABLE: dict[tuple[str, object, object], str] = {
+    ("computes_in", "float32", "input"): "computing in float32 is legal: a SHOULD reports it, and no MUST fails",
+    ("dropout", "unspecified", "on"): "unspecified claims nothing",
+    ("dropout", "none", "unspecified"): "unspecified claims nothing",
+    ("dropout", "on", "unspecified"): "unspecified claims nothing",
+    ("final_norm", "as-placed", False): "as-placed means no final norm after post-norm layers, which is what these are",
+    ("final_norm", False, "as-placed"): "as-placed means no final norm after post-norm layers, which is what these are",
+}
+"""(claim, built, claimed) -> why no clause can tell."""
+
+
+def cells() -> Iterator[tuple[Role, str, object, object]]:
+    """Every role, claim, value built and value claimed."""
+    for name, values in VALUES.items():
+        if name in OWN_TESTS:
+            continue
+        for role in CLAIMS[name].roles:
+            yield from ((role, name, built, claimed) for built in values for claimed in values if built != claimed)
+
+
+def built_otherwise(role: Role, claims: dict[str, object], changes: dict[str, object]) -> Declaration:
+    """The reference that claims ``claims`` and is built with ``changes``."""
+    honest = reference.declaration(role, **claims)
+
+    def build(config: Config) -> object:
+        return honest.build(dataclasses.replace(config, **changes))  # type: ignore[arg-type]
+
+    return dataclasses.replace(honest, build=build)
+
+
+def failing(declaration: Declaration, *, first_only: bool) -> list[str]:
+    """The clauses that do not hold, SHOULDs included; one is enough where ``first_only``."""
+    late = ("state", "training", "numerics", "device")  # these seldom tell claims apart, and take longest
+    clauses = sorted(CLAUSES.values(), key=lambda each: each.chapter in late)
+    verdicts = verdicts_in_turn(declaration, clauses, Effort(examples=5, shrink=False))
+    found = (each.clause for each in verdicts if each.status in KILLED)
+    return list(itertools.islice(found, 1) if first_only else found)
+
+
+@pytest.mark.parametrize(("role", "name", "built", "claimed"), list(cells()), ids=str)
+def test_a_false_claim_fails_a_named_clause(role: Role, name: str, built: object, claimed: object) -> None:
+    """Whatever an adapter claims and is not so, some clause says so."""
+    changes: dict[str, object] = {name: built} if name in FIELDS and name != "dropout" else {}
+    if name == "dropout":
+        changes = {"dropout": 0.0} if built == "none" else {}
+    same = (name, built, claimed) in INDISTINGUISHABLE
+    found = failing(built_otherwise(role, {name: claimed}, changes), first_only=not same)
+    if same:
+        musts = [each for each in found if CLAUSES[each].level == "MUST"]
+        assert not musts, f"{name}={built!r} claimed as {claimed!r} is listed as indistinguishable, but fails {musts}"
+    else:
+        assert found, f"a {role} built with {name}={built!r} and claimed as {claimed!r} passes every clause"
+
+
+def fails(declaration: Declaration, **claims: object) -> list[str]:
+    """The clauses that do not hold when ``declaration`` makes these claims on top of its own."""
+    claimed = validated(declaration.role, {**declaration.claims, **claims})
+    return failing(dataclasses.replace(declaration, claims=claimed), first_only=False)
+
+
+@pytest.mark.parametrize("claimed", ["nan", "error", {"grad": "zeros", "no-grad": "nan"}], ids=str)
+def test_a_false_claim_about_rows_with_nothing_visible(claimed: object) -> None:
+    """The reference returns zeros on both paths, and no other claim about it holds."""
+    found = fails(reference.declaration(Role.ATTENTION), nothing_visible=claimed)
+    assert found == ["masking.a-row-with-nothing-visible-is-as-claimed"]
+
+
+def test_a_mask_that_is_claimed_and_ignored() -> None:
+    """A subject that takes causal masks only, and says it takes all."""
+    honest = reference.declaration(Role.ENCODER_LAYER)
+
+    def build(config: Config) -> object:
+        module = honest.build(config)
+
+        def call(module: torch.nn.Module, x: torch.Tensor, mask: torch.Tensor | None = None) -> object:
+            time = x.shape[1]
+            return module(
+                x, None if mask is None else torch.ones(1, 1, time, time, dtype=torch.bool, device=x.device).tril()
+            )
+
+        return module, call
+
+    causal_only = dataclasses.replace(honest, build=build)
+    assert "masking.masked-keys-are-invisible" in fails(causal_only)
+    assert fails(causal_only, masks="causal") == []
+
+
+def test_a_value_size_that_is_claimed_and_refused() -> None:
+    """A subject whose values must be as long as its keys, and that says they need not."""
+    honest = reference.declaration(Role.ATTENTION)
+
+    def build(config: Config) -> object:
+        attend = honest.build(config)
+
+        def call(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *mask: torch.Tensor) -> object:
+            return attend(query, key, value, *mask).reshape(query.shape)
+
+        return call
+
+    narrow = dataclasses.replace(honest, build=build)
+    assert "attention.value-size-may-differ-from-key-size" in fails(narrow)
+    assert fails(narrow, value_size="key-size") == []
+
+
+def test_grouped_heads_that_are_claimed_and_not_there() -> None:
+    """Every query head has a key/value head of its own, whatever the configuration says."""
+    honest = reference.declaration(Role.MULTI_HEAD_ATTENTION, kv_heads="grouped")
+
+    def build(config: Config) -> object:
+        return honest.build(dataclasses.replace(config, kv_heads=config.heads))
+
+    assert fails(dataclasses.replace(honest, build=build))
+
+
+def test_a_memory_that_is_claimed_and_ignored() -> None:
+    """Keys and values come from the query input, whatever the memory holds."""
+    honest = reference.declaration(Role.MULTI_HEAD_ATTENTION)
+    alone = built_otherwise(Role.MULTI_HEAD_ATTENTION, {}, {"memory": "query"})
+    assert fails(honest) == []
+    assert "heads.queries-come-from-the-queries-input-keys-and-values-from-the-memory" in fails(alone)
+
+
+def test_padded_rows_that_are_claimed_and_not_computed() -> None:
+    """In torch, nested tensors leave padding out, and a claim that they compute it fails."""
+    unpadding = next(each for each in torch_nn.declarations() if each.name.endswith("key padding"))
+    assert fails(unpadding, padded_rows="computed")
