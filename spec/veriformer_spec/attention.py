@@ -103,3 +103,11 @@ LARGE_SCORES_STAY_FINITE = Clause(
     breaks="exp(scores) / exp(scores).sum() without subtracting the maximum",
     roles=_ATTENTION,
 )
+SELF_ATTENTION_EQUALS_ITS_EQUATION = Clause(
+    id="attention.plain-self-attention-equals-its-equation",
+    text="plain self-attention returns softmax(X_i X_iᵀ · scale) X_i for each head's slice X_i of the features, side by side, with no "
+    "projection anywhere",
+    source="Vaswani et al. 2017, equation 1, with Q = K = V = X; section 3.2.2 for the slices of several heads",
+    breaks="softmax over queries, features dealt to heads by a reshape without the transpose, a scale where none is claimed",
+    roles=(Role.SELF_ATTENTION,),
+)

@@ -1,11 +1,11 @@
 """Heads: projections, split, attention in each head, merge, projection."""
 
 from veriformer_spec.clause import Clause
-from veriformer_spec.role import STACKS, Role
+from veriformer_spec.role import CROSS_ATTENDING, DECODERS, PROJECTED, Role
 
 _SECTION = "Vaswani et al. 2017, section 3.2.2"
 _HEADS = (Role.MULTI_HEAD_ATTENTION,)
-_ATTENDING_TOKENS = (Role.MULTI_HEAD_ATTENTION, *STACKS)
+_ATTENDING_TOKENS = (Role.SELF_ATTENTION, *PROJECTED)
 
 TIME_STAYS_TIME = Clause(
     id="heads.time-stays-time",
@@ -74,4 +74,44 @@ THE_OUTPUT_PROJECTION_IS_APPLIED = Clause(
     source=f"{_SECTION}: MultiHead(Q, K, V) = Concat(...) Wᴼ",
     breaks="the concatenated heads are returned as they are; a skip hides inside",
     roles=_HEADS,
+)
+CROSS_ATTENTION_READS_THE_MEMORY = Clause(
+    id="heads.cross-attention-reads-keys-and-values-from-the-memory",
+    text="a decoder's output at a position depends on every visible position of the memory, and on target positions only as far as its "
+    "own self-attention shows them",
+    source="Vaswani et al. 2017, section 3.2.3: in encoder-decoder attention the queries come from the previous decoder layer, and the "
+    "memory keys and values come from the output of the encoder",
+    breaks="queries from the encoder, values from the decoder, a cross-attention onto the target itself",
+    roles=CROSS_ATTENDING,
+)
+TARGET_AND_MEMORY_LENGTHS_MAY_DIFFER = Clause(
+    id="heads.target-and-memory-lengths-may-differ",
+    text="target and memory (of an encoder-decoder: source) may have different lengths, either the longer, and the output has the target's",
+    source="Vaswani et al. 2017, section 3.2.3: every position in the decoder attends over all positions in the input sequence",
+    breaks="queries reshaped with the source's length, one mask for both, a length remembered from the encoder",
+    roles=CROSS_ATTENDING,
+)
+MEMORY_ORDER_DOES_NOT_MATTER = Clause(
+    id="heads.permuting-the-memory-changes-nothing",
+    text="permuting the memory's positions together with their mask leaves a decoder's output unchanged",
+    source=f"{_SECTION} and 3.2.1: attention is a sum over keys",
+    breaks="a causal mask or positions of its own in the cross-attention, heads of the memory split without the transpose",
+    roles=DECODERS,
+    when={"positions": ("none", "sinusoidal", "learned")},
+)
+QUERY_AND_KEY_NORM_IS_AS_CLAIMED = Clause(
+    id="heads.query-and-key-norm-is-as-claimed",
+    text="where query/key normalisation is claimed, each head's queries and keys are normalised over d_head before their scores, and "
+    "multiplying the projections of queries and keys by a constant changes nothing; where none is claimed it does",
+    source="Henry et al. 2020, section 3; Dehghani et al. 2023, section 2",
+    breaks="the norm taken over all heads together, over values too, or on queries only",
+    roles=(Role.MULTI_HEAD_ATTENTION,),
+)
+SCORES_ARE_CAPPED_AS_CLAIMED = Clause(
+    id="heads.scores-are-capped-as-claimed",
+    text="where a cap c is claimed, no score is larger than c in size, so that no visible key weighs less than e^(-2c) of another; where "
+    "none is claimed large scores choose one key",
+    source="Gemma Team 2024 (Gemma 2), section 2: logits soft-capping",
+    breaks="the cap applied after the mask, so that masked keys come back; before the scale; or clamped in place of tanh",
+    roles=(Role.ATTENTION, Role.MULTI_HEAD_ATTENTION),
 )

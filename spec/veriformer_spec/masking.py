@@ -1,7 +1,7 @@
 """Masking: what a query may not see. True means may attend."""
 
 from veriformer_spec.clause import Clause
-from veriformer_spec.role import ATTENDING, Role
+from veriformer_spec.role import ATTENDING, CROSS_ATTENDING, MODELS, PROJECTED, Role
 
 _ILLEGAL = "Vaswani et al. 2017, section 3.2.3: masking out all values in the input of the softmax which correspond to illegal connections"
 _CAUSAL = "Vaswani et al. 2017, section 3.1: predictions for position i can depend only on the known outputs at positions less than i"
@@ -103,5 +103,57 @@ NO_MASK_IS_AN_ALL_TRUE_MASK = Clause(
     source="Vaswani et al. 2017, section 3.2.3: a mask removes connections and does nothing else",
     breaks="another code path is taken when a mask is there, or a 0/1 mask is added to the scores as if it were additive",
     roles=ATTENDING,
+    needs_masks=_PADDING,
+)
+FEWER_QUERIES_THAN_KEYS_ALIGN_AS_CLAIMED = Clause(
+    id="masking.fewer-queries-than-keys-align-as-claimed",
+    text="where a causal subject is given fewer queries than keys, the last query sees the last key (aligned at the end), or the first "
+    "query sees the first key alone (aligned at the start), as claimed",
+    source="Veriformer: a cache holds the past, so new queries stand at its end; PyTorch documentation, scaled_dot_product_attention: "
+    "is_causal aligns at the upper left; onnx/onnx#7297",
+    breaks="tril(ones(q_len, k_len)) without diagonal=k_len - q_len, so that a chunk sees the beginning of the past only",
+    roles=(Role.ATTENTION,),
+    when={"causal": (True,), "alignment": ("end", "start")},
+)
+SLIDING_WINDOW_SEES_EXACTLY_ITS_WIDTH = Clause(
+    id="masking.sliding-window-sees-exactly-its-width",
+    text="where a sliding window of width w is claimed, a layer's output at a position depends on that position and the w - 1 before it, and "
+    "on no other",
+    source="Beltagy et al. 2020, section 3.1; Jiang et al. 2023 (Mistral 7B), section 2",
+    breaks="a window one too wide or too narrow, one that looks ahead, one that is applied to the first layer only",
+    roles=(Role.ATTENTION, *PROJECTED),
+    when={"sliding_window": (True,)},
+)
+PREFIX_IS_BIDIRECTIONAL = Clause(
+    id="masking.a-prefix-is-bidirectional",
+    text="under a mask that shows every query a prefix, and beyond it the past alone, prefix positions see each other both ways and no more",
+    source="Raffel et al. 2020, section 3.2.1: prefix LM, causal with prefix",
+    breaks="the mask is recognised as causal by a glance at its corner, or combined with a triangle of the subject's own",
+    roles=ATTENDING,
+    needs_masks=("arbitrary",),
+)
+PACKED_SEQUENCES_DO_NOT_MIX = Clause(
+    id="masking.packed-sequences-do-not-mix",
+    text="under a block-diagonal mask each packed sequence comes back as it does alone, where positions are not told apart",
+    source="Krell et al. 2021, section 3.2: packing with an adjusted attention mask",
+    breaks="the mask reduced to one row of keys, its blocks shifted by one, or kept for the first sequence of the batch only",
+    roles=ATTENDING,
+    needs_masks=("arbitrary",),
+    when={"positions": ("none",), "causal": (False,)},
+)
+SOURCE_PADDING_IS_INVISIBLE = Clause(
+    id="masking.source-padding-is-invisible-to-the-target",
+    text="no output of a decoder depends on what stands in the memory (of an encoder-decoder: the source) where its mask hides it",
+    source=_ILLEGAL + "; section 3.1: multi-head attention over the output of the encoder stack",
+    breaks="the source mask reaches the encoder and not the cross-attention, or the target's mask is passed in its place",
+    roles=CROSS_ATTENDING,
+    needs_masks=_PADDING,
+)
+PADDING_MAY_STAND_WHERE_CLAIMED = Clause(
+    id="masking.padding-may-stand-where-claimed",
+    text="with padding on each side that is claimed (right, left, interior), real tokens' outputs equal those of the sequence without padding",
+    source=_ILLEGAL + "; Veriformer: positions count real tokens where left padding is claimed",
+    breaks="left padding shifts the positions, the last real token is looked for at the end, the mask is counted from the wrong side",
+    roles=MODELS,
     needs_masks=_PADDING,
 )

@@ -1,7 +1,7 @@
 """Stack: sublayers make a layer, layers make an encoder."""
 
 from veriformer_spec.clause import Clause
-from veriformer_spec.role import STACKS, Role
+from veriformer_spec.role import DECODERS, LAYERED, STACKS, Role
 
 _SECTION = "Vaswani et al. 2017, section 3.1"
 
@@ -10,14 +10,14 @@ EQUALS_THE_REFERENCE = Clause(
     text="with the subject's weights the reference gives the same output",
     source=f"{_SECTION} and figure 1",
     breaks="anything between the first line and the last",
-    roles=STACKS,
+    roles=(*STACKS, *DECODERS),
 )
 LAYERS_OWN_THEIR_PARAMETERS = Clause(
     id="stack.layers-own-their-parameters",
     text="each further layer adds as many parameters as the one before, unless shared parameters are claimed",
     source=f"{_SECTION}: a stack of N = 6 identical layers; section 3.3: different parameters from layer to layer",
     breaks="[layer] * n, or one layer object called n times",
-    roles=(Role.ENCODER,),
+    roles=LAYERED,
     when={"layer_parameters": ("own", "shared")},
 )
 EVERY_LAYER_RUNS = Clause(
@@ -25,13 +25,28 @@ EVERY_LAYER_RUNS = Clause(
     text="the output depends on the parameters of every layer, and on the output of the layer before it",
     source=f"{_SECTION}: a stack of N identical layers",
     breaks="a loop that feeds each layer the first input, or stops one short",
-    roles=(Role.ENCODER,),
+    roles=LAYERED,
 )
 MASK_REACHES_EVERY_LAYER = Clause(
     id="stack.the-mask-reaches-every-layer",
     text="with any number of layers, a masked key stays invisible: no layer runs without the mask",
     source="Vaswani et al. 2017, section 3.2.3: masking inside of scaled dot-product attention, in every layer",
     breaks="nn.Sequential passes only its first argument on",
-    roles=(Role.ENCODER,),
+    roles=LAYERED,
     needs_masks=("padding",),
+)
+MEMORY_REACHES_EVERY_LAYER = Clause(
+    id="stack.the-memory-reaches-every-decoder-layer",
+    text="with any number of layers, the memory enters at each: a layer whose self-attention and feed-forward network return zeros still changes "
+    "its output with the memory",
+    source="Vaswani et al. 2017, section 3.1: the decoder inserts a third sub-layer in each layer, over the output of the encoder stack",
+    breaks="the memory passed to the first layer only, each layer given the layer below as its memory",
+    roles=(Role.DECODER,),
+)
+DECODER_SUBLAYERS_STAND_IN_ORDER = Clause(
+    id="stack.decoder-sublayers-stand-in-order",
+    text="a decoder layer is self-attention, cross-attention, feed-forward, each with its own skip and norm, and the memory is not normalised by it",
+    source="Vaswani et al. 2017, section 3.1 and figure 1",
+    breaks="cross-attention first, a skip or a norm left out around it, the memory normalised with the target in pre-norm",
+    roles=(Role.DECODER_LAYER,),
 )

@@ -1,0 +1,69 @@
+"""Model: from token ids to logits."""
+
+from veriformer_spec.clause import Clause, Level
+from veriformer_spec.role import MODELS, Role
+
+_SECTION = "Vaswani et al. 2017, section 3.4 and figure 1"
+
+EQUALS_THE_REFERENCE = Clause(
+    id="model.equals-the-reference",
+    text="with the subject's weights the reference gives the same logits",
+    source=f"{_SECTION}; Devlin et al. 2019; Radford et al. 2019; Touvron et al. 2023; Raffel et al. 2020, by profile",
+    breaks="anything between the ids and the logits",
+    roles=MODELS,
+)
+LOGITS_COVER_THE_VOCABULARY = Clause(
+    id="model.logits-cover-the-vocabulary",
+    text="each position gets one logit for each word of the vocabulary, not a probability, also for a vocabulary of one, and changing an output "
+    "weight can change each",
+    source=f"{_SECTION}: linear transformation and softmax to predicted next-token probabilities",
+    breaks="the softmax applied inside, twice with the loss; a vocabulary one word short; d_model in place of vocab",
+    roles=MODELS,
+)
+FINAL_NORM_IS_AS_CLAIMED = Clause(
+    id="model.a-final-norm-is-as-claimed",
+    text="where a stack ends in a norm, scaling what the last layer adds to the stream does not scale the logits; where it does not, it does",
+    source="Xiong et al. 2020, section 3.2; Radford et al. 2019, section 2.3: an additional layer normalization after the final block",
+    breaks="the final norm built and never called, called before the last layer, or forgotten",
+    roles=MODELS,
+    when={"norm": ("pre",)},
+)
+ONE_TOKEN_AND_THE_LONGEST_LENGTH = Clause(
+    id="model.one-token-and-the-longest-length-work",
+    text="a sequence of one token and one of config.max_len tokens give logits, equal where they begin alike",
+    source=f"{_SECTION}; Radford et al. 2019, section 2.3: context size",
+    breaks="a table one row short, a squeeze() that takes the batch or the time away",
+    roles=MODELS,
+)
+BEYOND_THE_MAXIMUM_IS_TOLD = Clause(
+    id="model.a-length-beyond-the-maximum-raises",
+    level=Level.SHOULD,
+    text="with learned positions a sequence longer than config.max_len raises an exception",
+    source="PyTorch documentation, torch.nn.Embedding: indices in [0, num_embeddings)",
+    breaks="positions clamped or taken modulo the table's length; the sequence cut silently",
+    roles=MODELS,
+    when={"positions": ("learned",)},
+)
+THE_ENCODER_NEVER_SEES_THE_TARGET = Clause(
+    id="model.the-encoder-never-sees-the-target",
+    text="what the first target position gives depends on the whole source and on the first target token alone",
+    source="Vaswani et al. 2017, section 3.1 and figure 1: the encoder reads the inputs, the decoder the outputs shifted right",
+    breaks="source and target exchanged, the target passed to the encoder, the decoder's self-attention without its causal mask",
+    roles=(Role.ENCODER_DECODER,),
+)
+AN_ALL_PADDED_SOURCE_STAYS_IN_ITS_ROW = Clause(
+    id="model.a-row-of-padding-stays-in-its-row",
+    text="a row whose ids (of an encoder-decoder: whose source) are all padding changes no other row, nor makes another row's gradient not finite",
+    source="Vaswani et al. 2017, section 3.2.1, equation 1: rows are independent; pytorch/pytorch#42323",
+    breaks="NaN that spreads by a mean over the batch, or through the gradient of shared weights",
+    roles=MODELS,
+    needs_masks=("padding",),
+)
+AN_EMPTY_SEQUENCE_IS_TOLD = Clause(
+    id="model.an-empty-sequence-raises-or-is-empty",
+    level=Level.SHOULD,
+    text="a sequence of no tokens raises an exception, or gives logits for no positions",
+    source="Veriformer: an empty sequence is a mistake or a sequence, never a guess",
+    breaks="an output of one position, invented",
+    roles=MODELS,
+)
