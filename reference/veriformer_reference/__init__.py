@@ -17,13 +17,16 @@ with install_import_hook("veriformer_reference", "veriformer_reference.checking.
         attention,
         build,
         feed_forward,
+        generation,
         heads,
         masking,
         normalization,
         parameters,
         position,
+        recurrence,
         residual,
         stack,
+        training,
     )
 
 __all__ = [
@@ -31,11 +34,14 @@ __all__ = [
     "build",
     "checked",
     "feed_forward",
+    "generation",
     "heads",
     "masking",
     "normalization",
     "parameters",
     "position",
+    "recurrence",
     "residual",
     "stack",
+    "training",
 ]

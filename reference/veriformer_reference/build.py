@@ -1,12 +1,21 @@
 """Build: the reference for each role, with the claims of one configuration."""
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import Any, assert_never
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from veriformer_reference import feed_forward, heads, normalization, position, stack
+from veriformer_reference import (
+    feed_forward,
+    generation,
+    heads,
+    normalization,
+    position,
+    recurrence,
+    stack,
+    training,
+)
 from veriformer_spec.config import Config
 from veriformer_spec.role import Role
 
@@ -26,8 +35,8 @@ def plain_attention(config: Config) -> Callable[..., Tensor]:
     return attention
 
 
-def build(role: Role, config: Config) -> nn.Module | Callable[..., Tensor]:
-    """The reference for one role: a module, or for plain attention a function, called as ``interface`` says."""
+def build(role: Role, config: Config) -> nn.Module | Callable[..., Any]:
+    """The reference for one role: a module, or where there are no parameters a function, called as ``interface`` says."""
     match role:
         case Role.ATTENTION:
             return plain_attention(config)
@@ -47,5 +56,17 @@ def build(role: Role, config: Config) -> nn.Module | Callable[..., Tensor]:
             return stack.EncoderLayer(config)
         case Role.ENCODER:
             return stack.Encoder(config)
+        case Role.ADDITIVE_ATTENTION:
+            return recurrence.AdditiveAttention(config.d_model, config.d_model, config.d_model)
+        case Role.ENCODER_DECODER if config.cell == "gru":
+            return recurrence.RecurrentEncoderDecoder(config)
+        case Role.DROPOUT:
+            return training.Dropout(config)
+        case Role.LOSS:
+            return lambda logits, targets, mask: training.loss(logits, targets, mask, config)
+        case Role.LEARNING_RATE_SCHEDULE:
+            return lambda step: training.learning_rate(step, config.d_model, config.warmup)
+        case Role.GENERATION:
+            return generation.generate
         case _:
             assert_never(role)
