@@ -13,9 +13,8 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
-from veriformer_reference import attention, parameters
+from veriformer_reference import attention, embedding, parameters
 from veriformer_spec.config import Config
 
 
@@ -244,10 +243,9 @@ def encoder_decoder(
     """
     source_real = torch.ones_like(source, dtype=torch.bool) if source_mask is None else source_mask
     target_real = torch.ones_like(target, dtype=torch.bool) if target_mask is None else target_mask
-    read_tokens = functional.embedding(source, own.source_embedding.weight)
-    memory = both_ways(read_tokens, source_real, own.forwards, own.backwards)
-    tokens = functional.embedding(target, own.target_embedding.weight)
-    return linear(decode(tokens, target_real, memory, source_real, own.decoder), own.output)
+    memory = both_ways(own.source_embedding(source), source_real, own.forwards, own.backwards)
+    features = decode(own.target_embedding(target), target_real, memory, source_real, own.decoder)
+    return linear(features, own.output)
 
 
 class Gate(nn.Module):
@@ -288,8 +286,8 @@ class RecurrentEncoderDecoder(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         size, bias = config.d_model, config.bias
-        self.source_embedding = parameters.Linear(config.d_model, config.vocab, bias=False)
-        self.target_embedding = parameters.Linear(config.d_model, config.vocab, bias=False)
+        self.source_embedding = embedding.TokenEmbedding(config)
+        self.target_embedding = embedding.TokenEmbedding(config)
         self.forwards = GatedRecurrentUnit(size, size, bias=bias)
         self.backwards = GatedRecurrentUnit(size, size, bias=bias)
         self.decoder = Decoder(config)
