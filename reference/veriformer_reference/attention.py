@@ -45,6 +45,30 @@ def scores(
     return query @ key.mT * factor
 
 
+def cap(scores: Float[Tensor, "*batch q_len k_len"], limit: float | None) -> Float[Tensor, "*batch q_len k_len"]:
+    """Bend the scores smoothly into a range: none is larger than ``limit`` in size. None bends nothing.
+
+    limit · tanh(score / limit): after the scale, before any mask, so that hidden keys stay at minus infinity.
+
+    Source:
+        Gemma Team 2024 (Gemma 2), section 2 (heads.scores-are-capped-as-claimed).
+    """
+    return scores if limit is None else limit * torch.tanh(scores / limit)
+
+
+def add_bias(
+    scores: Float[Tensor, "*batch q_len k_len"], bias: Float[Tensor, "*#batch q_len k_len"] | None
+) -> Float[Tensor, "*batch q_len k_len"]:
+    """Add what depends on the distance of query and key, where positions enter so.
+
+    Q Kᵀ · factor + B.
+
+    Source:
+        Press et al. 2022, section 3; Raffel et al. 2020, section 2.1 (position.only-the-difference-counts).
+    """
+    return scores if bias is None else scores + bias
+
+
 def softmax(scores: Float[Tensor, "*batch q_len k_len"]) -> Float[Tensor, "*batch q_len k_len"]:
     """Turn each query's scores into weights that are positive and sum to one over the keys.
 
@@ -98,6 +122,9 @@ def attention(
     *,
     scale: str | float = "inverse-root",
     causal: bool = False,
+    alignment: str = "end",
+    soft_cap: float | None = None,
+    bias: Float[Tensor, "*#batch q_len k_len"] | None = None,
 ) -> Float[Tensor, "*batch q_len d_value"]:
     """Average the values, weighting each by how well its key matches the query.
 
@@ -107,12 +134,17 @@ def attention(
         mask: True where a query may look; a query that may look nowhere returns zeros.
         scale: see ``scale_factor``.
         causal: whether the future is hidden as well.
+        alignment: where fewer causal queries than keys stand: see ``masking.triangle``.
+        soft_cap: see ``cap``.
+        bias: added to the scores.
 
     Source:
         Vaswani et al. 2017, section 3.2.1, equation 1 (attention.equals-equation-1, attention.queries-are-independent,
         attention.keys-and-values-permute-together, attention.doubling-the-keys-changes-nothing).
     """
-    causal_mask = masking.causal(query.shape[-2], key.shape[-2], query.device) if causal else None
+    q_len, k_len = query.shape[-2], key.shape[-2]
+    causal_mask = masking.triangle(q_len, k_len, alignment, query.device) if causal else None
     visible = masking.combine(mask, causal_mask)
     factor = scale_factor(query.shape[-1], scale)
-    return average(weights(scores(query, key, factor), visible), value)
+    matches = add_bias(cap(scores(query, key, factor), soft_cap), bias)
+    return average(weights(matches, visible), value)

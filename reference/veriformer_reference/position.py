@@ -4,7 +4,7 @@ PE(pos, 2i) = sin(pos / 10000^(2i/d_model)) and PE(pos, 2i+1) = cos(pos / 10000^
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from veriformer_spec.config import Config
@@ -70,7 +70,7 @@ def look_up(table: Float[Tensor, "max_len d_model"], length: int) -> Float[Tenso
 
 
 def add(
-    x: Float[Tensor, "*batch time d_model"], table: Float[Tensor, "time d_model"]
+    x: Float[Tensor, "*batch time d_model"], table: Float[Tensor, "*#batch time d_model"]
 ) -> Float[Tensor, "*batch time d_model"]:
     """Add the encoding of position 0, 1, 2, ... to the first, second, third token of every row.
 
@@ -78,6 +78,39 @@ def add(
         Vaswani et al. 2017, section 3.5 (position.encoding-is-added-once, position.same-for-every-row).
     """
     return x + table
+
+
+def real_positions(tokens: Bool[Tensor, "batch time"]) -> Int[Tensor, "batch time"]:
+    """Count the real tokens of each row from zero; padding, which nobody looks at, keeps its index.
+
+    So the tokens of a row have the same positions wherever its padding stands, and nothing changes where it stands right.
+
+    Source:
+        Vaswani et al. 2017, section 3.5 (masking.padding-may-stand-where-claimed).
+    """
+    return torch.where(tokens, tokens.cumsum(dim=-1) - 1, positions(tokens.shape[-1], tokens.device))
+
+
+def place(
+    x: Float[Tensor, "batch time d_model"],
+    own: "SinusoidalEncoding | LearnedEncoding",
+    positions: Int[Tensor, "#batch time"],
+    length: int,
+) -> Float[Tensor, "batch time d_model"]:
+    """Add to each token the row of its own position, out of a table of ``length`` rows.
+
+    Args:
+        own: the parameters.
+
+    Source:
+        Vaswani et al. 2017, section 3.5: at the bottoms of the encoder and decoder stacks
+        (position.positions-enter-once-for-every-token, model.a-length-beyond-the-maximum-raises).
+    """
+    if isinstance(own, LearnedEncoding):
+        table = look_up(own.table, length)
+    else:
+        table = sinusoidal(length, x.shape[-1], x.dtype, x.device)
+    return add(x, table[positions])
 
 
 class SinusoidalEncoding(nn.Module):
@@ -105,7 +138,7 @@ class LearnedEncoding(nn.Module):
 
 
 def as_claimed(encoding: str, config: Config) -> SinusoidalEncoding | LearnedEncoding | None:
-    """The encoding of that name, "sinusoidal" or "learned"; nothing for "none"."""
-    if encoding == "none":
-        return None
-    return LearnedEncoding(config) if encoding == "learned" else SinusoidalEncoding(config)
+    """The table of that name, "sinusoidal" or "learned"; nothing for positions that live inside attention, or for none."""
+    if encoding == "learned":
+        return LearnedEncoding(config)
+    return SinusoidalEncoding(config) if encoding == "sinusoidal" else None

@@ -136,6 +136,8 @@ _TABLE = (
           meaning="what stands before the output projection: nothing, or a linear map, the activation and a norm"),
     Claim(name="head_bias", values=(False, True), default=False, roles=MODELS,
           meaning="whether the output projection adds a bias"),
+    Claim(name="head_scale", values=("none", "inverse-root-d_model"), default="none", roles=MODELS,
+          meaning="what the last layer's output is multiplied by before the head: nothing, or 1/sqrt(d_model)"),
     Claim(name="cache", values=(False, True), default=False, roles=(Role.CAUSAL_LM,),
           meaning="whether the model can go on from what it has already read; steps= says how"),
     Claim(name="final_norm", values=("as-placed", True, False), default="as-placed", roles=LAYERED,
@@ -305,6 +307,7 @@ class Config:
     tied: bool = False
     head: str = "linear"
     head_bias: bool = False
+    head_scale: str = "none"
     cell: str = "attention"
     shifts: bool = True
     smoothing: str = "all-classes"

@@ -61,7 +61,7 @@ _TABLE = (
         role=Role.ENCODER_DECODER,
         claims={
             "norm": "pre", "normalization": "rms", "bias": False, "eps": 1e-6, "positions": "relative", "scale": "none",
-            "tied": True, "dropout": "on",
+            "tied": True, "head_scale": "inverse-root-d_model", "dropout": "on",
         },
         source="Raffel et al. 2020",
     ),

@@ -1,6 +1,7 @@
 """Faults in attention, planted in the reference."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,11 +91,9 @@ def key_for_value(
     key: Tensor,
     value: Tensor,
     mask: Tensor | None = None,
-    *,
-    scale: str | float = "inverse-root",
-    causal: bool = False,
+    **claims: Any,
 ) -> Tensor:
-    return reference.attention(query, key, key, mask, scale=scale, causal=causal)
+    return reference.attention(query, key, key, mask, **claims)
 
 
 def in_the_shape_of_the_query(
@@ -102,11 +101,9 @@ def in_the_shape_of_the_query(
     key: Tensor,
     value: Tensor,
     mask: Tensor | None = None,
-    *,
-    scale: str | float = "inverse-root",
-    causal: bool = False,
+    **claims: Any,
 ) -> Tensor:
-    return reference.attention(query, key, value, mask, scale=scale, causal=causal).reshape(query.shape)
+    return reference.attention(query, key, value, mask, **claims).reshape(query.shape)
 
 
 def chunks_without_rescaling(scores: Tensor) -> Tensor:

@@ -121,7 +121,7 @@ NORM_ON_THE_BRANCH = Fault(
 )
 
 
-def from_the_block(x, mask, own, config):
+def from_the_block(x, mask, own, config, positions=None):
     seen = reference.connect(
         config.norm,
         x,
@@ -174,7 +174,9 @@ FINAL_NORM_FORGOTTEN = Fault(
     patches=(
         (
             "stack.encoder",
-            lambda x, mask, own, config: own.layers[0](x, mask) if len(own.layers) == 1 else _run(own.layers, x, mask),
+            lambda x, mask, own, config, positions=None: (
+                own.layers[0](x, mask) if len(own.layers) == 1 else _run(own.layers, x, mask)
+            ),
         ),
     ),
     planted=(PRE_STACK, Planted(role=Role.ENCODER, claims={"norm": "pre", "normalization": "rms"})),
@@ -187,7 +189,7 @@ def _run(layers, x: Tensor, mask: Tensor | None) -> Tensor:
     return x
 
 
-def ends_twice(x, mask, own, config):
+def ends_twice(x, mask, own, config, positions=None):
     return functional.layer_norm(_run(own.layers, x, mask), x.shape[-1:], eps=config.eps)
 
 

@@ -95,7 +95,7 @@ FIRST_LAYER_OVER_AND_OVER = Fault(
 )
 
 
-def one_norm_for_both(x, mask, own, config):
+def one_norm_for_both(x, mask, own, config, positions=None):
     seen = residual.connect(
         config.norm,
         x,
@@ -121,7 +121,7 @@ FIRST_NORM_FOR_BOTH_SUBLAYERS = Fault(
 )
 
 
-def norms_swapped(x, mask, own, config):
+def norms_swapped(x, mask, own, config, positions=None):
     seen = residual.connect(
         config.norm,
         x,
@@ -147,7 +147,7 @@ NORMS_SWAPPED = Fault(
 )
 
 
-def feed_forward_first(x, mask, own, config):
+def feed_forward_first(x, mask, own, config, positions=None):
     seen = residual.connect(
         config.norm, x, own.feed_forward, own.feed_forward_norm, rate=config.dropout, training=own.training
     )
