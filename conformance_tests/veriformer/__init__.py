@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from veriformer.errors import Unsupported
     from veriformer.result import Result
     from veriformer.run import check
+    from veriformer.steps import Steps
     from veriformer.testing import conformance
 
 __version__ = "0.1.0"
-__all__ = ["Fixed", "Result", "Unsupported", "check", "conformance", "subject"]
+__all__ = ["Fixed", "Result", "Steps", "Unsupported", "check", "conformance", "subject"]
 
 _HOME = {
     "check": "veriformer.run",
     "conformance": "veriformer.testing",
     "subject": "veriformer.declaration",
     "Fixed": "veriformer.declaration",
+    "Steps": "veriformer.steps",
     "Unsupported": "veriformer.errors",
     "Result": "veriformer.result",
 }

@@ -14,7 +14,7 @@ from veriformer.dropout import Expectation, in_training
 from veriformer.inputs import Inputs, generator, normal
 from veriformer.outcome import SubjectError, Violation
 from veriformer.subjects import Instance, Subject
-from veriformer_spec.role import Role
+from veriformer_spec.role import CROSS_ATTENDING, MODELS, Role
 
 Mode = tuple[str, bool, Callable[[], contextlib.AbstractContextManager[Expectation | None]]]
 """Words for a reader, whether gradients are recorded, and what to enter around the call."""
@@ -32,22 +32,45 @@ def promised_shape(case: Case) -> tuple[int, ...]:
     """The shape of what comes back."""
     if case.role is Role.ATTENTION:
         return (case.batch, case.heads, case.q_len, case.d_value)
-    return (case.batch, case.q_len, case.d_model)
+    if case.role is Role.ROTARY_ENCODING:
+        return (case.batch, case.heads, case.q_len, case.d_head)
+    return (case.batch, case.q_len, case.vocab if case.role in MODELS else case.d_model)
 
 
 def names(inputs: Inputs) -> tuple[str, ...]:
-    """What the caller would call each argument, the mask last."""
-    if inputs.role is Role.ATTENTION:
-        return ("query", "key", "value", "mask")
-    return ("query", "memory", "mask") if inputs.role is Role.MULTI_HEAD_ATTENTION else ("x", "mask")
+    """What the caller would call each argument of the call, in its order."""
+    return tuple(inputs.arguments())
+
+
+def names_of_tensors(inputs: Inputs) -> tuple[str, ...]:
+    """What the caller would call each of ``inputs.tensors``."""
+    if inputs.role is Role.ENCODER_DECODER:
+        return ("target", "source")
+    return names(inputs)
 
 
 def mapped(inputs: Inputs, change: Callable[[Tensor], Tensor], *, masks: bool = False) -> Inputs:
-    """The same call with every tensor changed; tokens that attend to themselves stay one tensor."""
+    """The same call with every number changed; tokens that attend to themselves stay one tensor.
+
+    Args:
+        masks: masks and ids are changed too, as by a move to a device; without it they stay as they are.
+    """
+
+    def changed(tensor: Tensor) -> Tensor:
+        return change(tensor) if masks or tensor.is_floating_point() else tensor
+
+    def of_mask(mask: Tensor | None) -> Tensor | None:
+        return change(mask) if masks and mask is not None else mask
+
     one = inputs.self_attending
-    tensors = tuple(change(each) for each in inputs.tensors[: 1 if one else None])
-    mask = change(inputs.mask) if masks and inputs.mask is not None else inputs.mask
-    return dataclasses.replace(inputs, tensors=tensors * (len(inputs.tensors) if one else 1), mask=mask)
+    tensors = tuple(changed(each) for each in inputs.tensors[: 1 if one else None])
+    return dataclasses.replace(
+        inputs,
+        tensors=tensors * (len(inputs.tensors) if one else 1),
+        mask=of_mask(inputs.mask),
+        context=tuple(changed(each) for each in inputs.context),
+        context_mask=of_mask(inputs.context_mask),
+    )
 
 
 def with_constant_tokens(inputs: Inputs, size: float) -> Inputs:
@@ -65,13 +88,12 @@ def arguments(
     """
 
     def passed(tensor: Tensor) -> Tensor:
-        if not gradients:
+        if not gradients or not tensor.is_floating_point():
             return layout(tensor)
         with torch.enable_grad():
             return layout(tensor.detach().clone().requires_grad_().clone())
 
-    tensors = mapped(inputs, passed).tensors
-    return (*tensors, None if inputs.mask is None else layout(inputs.mask))
+    return inputs.passed(passed)
 
 
 def backward(output: Tensor, seed: int) -> None:
@@ -136,7 +158,8 @@ def other_calls(subject: Subject, case: Case) -> list[tuple[str, Callable[[Insta
     """Calls to be made before a call of ``case``, which must not show in it."""
     fixed = subject.declaration.sizes
     longest = subject.config(case).max_len
-    kind = next((each for each in subject.masks if each != case.mask), None)
+    crosses = case.role in CROSS_ATTENDING and case.side == "cross"
+    kind = next((each for each in subject.masks if each != case.mask and not (crosses and each == "causal")), None)
     others: dict[str, Case] = {}
     if not {"q_len", "k_len"} & fixed.keys():
         longer = min(max(case.q_len, case.k_len) + 3, longest)
@@ -200,11 +223,20 @@ def with_other_rows(subject: Subject, case: Case, inputs: Inputs, row: int) -> I
     def mixed(own: Tensor, foreign: Tensor) -> Tensor:
         return torch.where(kept.view(-1, *[1] * (own.dim() - 1)), own, foreign)
 
+    def mixed_masks(own: Tensor | None, foreign: Tensor | None) -> Tensor | None:
+        return own if own is None or foreign is None else mixed(own, foreign)
+
     foreign = mapped(other, lambda each: 3 * each)
     tensors: tuple[Any, ...] = tuple(
         mixed(own, theirs) for own, theirs in zip(inputs.tensors, foreign.tensors, strict=True)
     )
     if inputs.self_attending:
         tensors = tensors[:1] * len(tensors)
-    mask = None if inputs.mask is None or other.mask is None else mixed(inputs.mask, other.mask)
-    return dataclasses.replace(inputs, tensors=tensors, mask=mask)
+    context = tuple(mixed(own, theirs) for own, theirs in zip(inputs.context, foreign.context, strict=True))
+    return dataclasses.replace(
+        inputs,
+        tensors=tensors,
+        mask=mixed_masks(inputs.mask, other.mask),
+        context=context,
+        context_mask=mixed_masks(inputs.context_mask, other.context_mask),
+    )

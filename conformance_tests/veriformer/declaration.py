@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from veriformer.errors import Unsupported, UsageError
+from veriformer.steps import Steps
 from veriformer_spec.config import ClaimError, Config, validated
 from veriformer_spec.role import Role
 
@@ -25,6 +26,9 @@ SIZE_NAMES = (
     "d_value",
     "d_ff",
     "layers",
+    "vocab",
+    "window",
+    "d_input",
     "max_len",
     "batch",
     "q_len",
@@ -66,6 +70,7 @@ class Declaration:
         build: takes a ``Config``; returns a module called in the spec's conventions, ``(module, call)`` where ``call(module, ...)``
             translates, or a bare function where ``has_module`` is False.
         weights: takes the module; returns its tensors under the reference's parameter names, as views where possible.
+        steps: how the subject goes on from what it has read, where the claim ``cache`` says that it can.
         expected_failures: clause ids that are known not to hold, with the reason and a link.
         during: entered around everything the subject does, and around nothing else; planted faults are patched in by it.
     """
@@ -76,6 +81,7 @@ class Declaration:
     claims: Mapping[str, Any]
     has_module: bool = True
     weights: Weights | None = None
+    steps: Steps | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     during: Callable[[], Any] | None = None
@@ -86,6 +92,7 @@ def subject(
     *,
     weights: Weights | None = None,
     sizes: Fixed | None = None,
+    steps: Steps | None = None,
     module: Any = ...,
     **claims: object,
 ) -> Callable[[_Build], _Build]:
@@ -95,15 +102,17 @@ def subject(
         role: one of the spec's roles, such as ``"encoder-layer"``.
         weights: a function from the built module to its tensors under the reference's parameter names.
         sizes: sizes that cannot be changed.
+        steps: how a causal language model goes on from what it has read; needed where ``cache=True`` is claimed.
         module: ``None`` says that ``build`` returns a bare function without parameters.
         claims: options, as in ``veriformer_spec.config.CLAIMS``.
 
     Raises:
-        UsageError: an unknown role.
+        UsageError: an unknown role, or a claim that a cache works without saying how.
         ClaimError: an unknown claim, or a value of one.
     """
     known = role_named(role)
     checked = validated(known, claims)
+    require_steps(checked, steps)
 
     def declare(build: _Build) -> _Build:
         declaration = Declaration(
@@ -113,12 +122,26 @@ def subject(
             claims=checked,
             has_module=module is not None,
             weights=weights,
+            steps=steps,
             sizes=sizes.sizes if sizes else {},
         )
         setattr(build, ATTRIBUTE, declaration)
         return build
 
     return declare
+
+
+def require_steps(claims: Mapping[str, Any], steps: Steps | None) -> None:
+    """Refuse the claim ``cache=True`` where nobody says how to go on.
+
+    Raises:
+        UsageError: it is made, and ``steps`` is missing.
+    """
+    if claims.get("cache") and steps is None:
+        raise UsageError(
+            "cache=True needs steps=veriformer.Steps(start=..., step=...): start(module, batch, longest) gives an empty state, and "
+            "step(module, ids, mask, state) gives the logits at the new ids and the state after them"
+        )
 
 
 def role_named(name: str) -> Role:
@@ -139,9 +162,11 @@ __all__ = [
     "ClaimError",
     "Declaration",
     "Fixed",
+    "Steps",
     "Unsupported",
     "UsageError",
     "Weights",
+    "require_steps",
     "role_named",
     "subject",
 ]

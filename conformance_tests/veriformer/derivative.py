@@ -70,7 +70,9 @@ class Point:
         self.inputs = inputs.requiring_gradients()
         distinct = self.inputs.tensors[: 1 if inputs.self_attending else None]
         self.parameters = [] if instance.module is None else trainable(instance.module)
-        self.leaves: dict[str, Tensor] = dict(zip(calls.names(inputs), distinct, strict=False)) | dict(self.parameters)
+        named = zip(calls.names_of_tensors(inputs), distinct, strict=False)
+        self.leaves: dict[str, Tensor] = {name: each for name, each in named if each.requires_grad}
+        self.leaves |= dict(self.parameters)
         output = instance(self.inputs, grad=True)
         self.weights = normal(tuple(output.shape), generator(seed + 1), output.dtype, output.device)
         self.recorded = bool(output.requires_grad)

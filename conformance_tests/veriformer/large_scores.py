@@ -9,7 +9,7 @@ from veriformer.alternatives import factor
 from veriformer.inputs import Inputs
 from veriformer.subjects import Instance, Subject
 from veriformer.weights import trainable
-from veriformer_spec.role import STACKS, Role
+from veriformer_spec.role import DECODERS, MODELS, STACKS, Role
 
 GROWTH = 1e3
 """Growth of queries and of keys; scores then grow a million times."""
@@ -37,13 +37,18 @@ def enlarged(instance: Instance, inputs: Inputs) -> Inputs:
     alone, because where a projection is a product of two, scores would grow with the fourth power.
     """
     growth = 1e2 if instance.subject.dtype is torch.float16 else GROWTH
-    if inputs.role in STACKS:
+    if inputs.role in (*STACKS, *DECODERS, *MODELS):
+        config = instance.config
+        # what ids become is made large in their place: the table of embeddings, which is an output projection at most
+        shapes = {(config.d_model,), (config.vocab, config.d_model)} if inputs.vocab else {(config.d_model,)}
         with torch.no_grad():
             for _, parameter in trainable(instance.module_or_not_checked()):
-                if tuple(parameter.shape) == (instance.config.d_model,):
+                if tuple(parameter.shape) in shapes:
                     parameter.mul_(growth)
     if inputs.role is Role.ATTENTION:
         query, key, value = inputs.tensors
         return inputs.with_queries(query * growth).with_keys((key * growth, value))
+    if inputs.vocab:
+        return inputs
     tokens = tuple(each * growth for each in inputs.tensors[: 1 if inputs.self_attending else None])
     return inputs.with_queries(tokens[0]).with_keys(tokens[-1:])

@@ -4,47 +4,65 @@ import torch
 from torch import Tensor
 
 from veriformer.case import Case
+from veriformer_spec.config import PADDING_SIDES
+from veriformer_spec.role import MODELS
 
 Mask = Tensor
 """Boolean; True means may attend."""
 
 
-def causal_grid(q_len: int, k_len: int) -> Mask:
-    """``q_len k_len``: query i sees key j where j <= i, counted from the end where there are fewer queries than keys."""
-    return torch.arange(k_len)[None, :] <= torch.arange(q_len)[:, None] + (k_len - q_len)
+def causal_grid(q_len: int, k_len: int, *, alignment: str = "end", window: int | None = None) -> Mask:
+    """``q_len k_len``: query i sees key j where j <= i, and where j is one of the last ``window`` of those.
+
+    Args:
+        alignment: where there are fewer queries than keys, ``start`` counts both from their first; anything else from their last.
+    """
+    queries = torch.arange(q_len)[:, None] + (0 if alignment == "start" else k_len - q_len)
+    keys = torch.arange(k_len)[None, :]
+    return (keys <= queries) if window is None else (keys <= queries) & (keys > queries - window)
 
 
-def real_keys(case: Case, random: torch.Generator, *, keeps_first: bool = False) -> Mask:
+def real_keys(
+    case: Case, random: torch.Generator, *, keeps_first: bool = False, sides: tuple[str, ...] = PADDING_SIDES
+) -> Mask:
     """``batch k_len``: which keys are real, padded right, left or in between; every row keeps one or more.
 
     Args:
         keeps_first: the first key stays real, so that causal queries always see something.
+        sides: where padding may stand.
     """
     real = torch.ones(case.batch, case.k_len, dtype=torch.bool)
     for row in range(case.batch):
         hidden = int(torch.randint(0, case.k_len, (1,), generator=random))
-        side = int(torch.randint(0, 3, (1,), generator=random))
-        if side == 0:
+        side = sides[int(torch.randint(0, len(sides), (1,), generator=random))]
+        if side == "right":
             real[row, case.k_len - hidden :] = False
-        elif side == 1:
+        elif side == "left":
             real[row, :hidden] = False
         else:
             real[row, torch.randperm(case.k_len, generator=random)[:hidden]] = False
     if case.k_len > 1 and bool(real.all()):
-        real[0, -1] = False  # a mask that hides nothing would test nothing
+        real[0, 0 if sides == ("left",) else -1] = False  # a mask that hides nothing would test nothing
     if keeps_first:
         real[:, 0] = True
     return real
 
 
 def drawn_mask(
-    case: Case, random: torch.Generator, device: torch.device, *, causal: bool, self_attending: bool
+    case: Case,
+    random: torch.Generator,
+    device: torch.device,
+    *,
+    causal: bool,
+    self_attending: bool,
+    sides: tuple[str, ...] = PADDING_SIDES,
 ) -> Mask | None:
     """The mask of the kind that ``case.mask`` names: ``batch 1 q_len k_len``, every row with one or more visible.
 
     Args:
         causal: the subject hides the future by itself, so the mask must leave something before each query.
         self_attending: queries and keys are the same tokens, each of which then sees itself.
+        sides: where padding may stand; a model that claims left padding is passed some, and its first queries are padding too.
     """
     shape = (case.batch, 1, case.q_len, case.k_len)
     if case.mask == "none":
@@ -52,7 +70,8 @@ def drawn_mask(
     if case.mask == "causal":
         grid = causal_grid(case.q_len, case.k_len).expand(shape)
     elif case.mask == "padding":
-        grid = real_keys(case, random, keeps_first=causal)[:, None, None, :].expand(shape)
+        first = causal and not (case.role in MODELS and "left" in sides)
+        grid = real_keys(case, random, keeps_first=first, sides=sides)[:, None, None, :].expand(shape)
     else:
         grid = torch.rand(shape, generator=random) < 0.6
         if (causal or self_attending) and case.q_len == case.k_len:

@@ -16,7 +16,6 @@ from veriformer.outcome import NotChecked, Violation
 from veriformer.subjects import Instance
 from veriformer_reference.build import build
 from veriformer_spec.config import CLAIMS, FIELDS
-from veriformer_spec.role import Role
 
 OTHER_EPS: Final = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-4, 1e-3, 0.0, 1e-9, 1e-10, 1e-2, 1.0)
 """Values of eps that are in use, or are tempting."""
@@ -35,8 +34,13 @@ def mapped_weights(instance: Instance) -> Mapping[str, Tensor]:
     if weights is None:
         raise NotChecked(NO_MAPPING)
     mapping = dict(weights(instance.module_or_not_checked()))
-    wanted = {name: tuple(each.shape) for name, each in _reference(instance).named_parameters()}
-    missing, unknown = sorted(wanted.keys() - mapping.keys()), sorted(mapping.keys() - wanted.keys())
+    reference = _reference(instance)
+    if not isinstance(reference, nn.Module):
+        raise NotChecked("the reference has no weights in this role")
+    # a tied tensor has several names, of which one is needed and none is wrong
+    wanted = {name: tuple(each.shape) for name, each in reference.named_parameters(remove_duplicate=False)}
+    needed = {name for name, _ in reference.named_parameters()}
+    missing, unknown = sorted(needed - mapping.keys()), sorted(mapping.keys() - wanted.keys())
     if missing or unknown:
         raise UsageError(
             f"weights: the mapping lacks {', '.join(missing) or 'nothing'} and has {', '.join(unknown) or 'nothing'} too many, for the "
@@ -61,10 +65,9 @@ def oracle(instance: Instance, **changes: Any) -> Callable[[Inputs], Tensor]:
     """
     if instance.config.scale == "unspecified" and "scale" not in changes:
         raise NotChecked("the scale is left unspecified, so the reference cannot say what comes out")
-    if instance.subject.role is Role.ATTENTION:
-        function = build(Role.ATTENTION, dataclasses.replace(instance.config, **changes))
-    else:
-        function = _reference(instance, **changes).eval()
+    function = _reference(instance, **changes)
+    if isinstance(function, nn.Module) and any(True for _ in function.parameters()):
+        function.eval()
         mapping = mapped_weights(instance)
         absent = sorted({name for name, _ in function.named_parameters()} - mapping.keys())
         if absent:
@@ -74,11 +77,11 @@ def oracle(instance: Instance, **changes: Any) -> Callable[[Inputs], Tensor]:
                 parameter.copy_(mapping[name].detach().double().cpu())
 
     def compute(inputs: Inputs) -> Tensor:
-        wide = inputs.to(torch.float64)
-        arguments = [each.cpu() for each in wide.tensors]
-        mask = None if inputs.mask is None else inputs.mask.cpu()
+        arguments = inputs.to(torch.float64).passed(Tensor.cpu)
+        while arguments[-1] is None:
+            arguments = arguments[:-1]
         with unchecked(), torch.no_grad():
-            result: Tensor = function(*arguments) if mask is None else function(*arguments, mask)
+            result: Tensor = function(*arguments)
         return inputs.specified(result)
 
     return compute
@@ -147,11 +150,11 @@ def _other_claims(instance: Instance) -> Iterator[tuple[str, object]]:
                 yield name, value
 
 
-def _reference(instance: Instance, **changes: Any) -> nn.Module:
+def _reference(instance: Instance, **changes: Any) -> Callable[..., Tensor]:
+    """The reference for the subject's role, a module wherever it has weights."""
     config = dataclasses.replace(instance.config, **{"dropout": 0.0, "computes_in": "input", **changes})
     built = build(instance.subject.role, config)
-    assert isinstance(built, nn.Module)
-    return built.double()
+    return built.double() if isinstance(built, nn.Module) else built
 
 
 @contextlib.contextmanager

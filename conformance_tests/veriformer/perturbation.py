@@ -12,7 +12,7 @@ from torch import Tensor
 
 from veriformer import process_state, tolerance, weights
 from veriformer.dropout import in_training
-from veriformer.inputs import Inputs, generator, normal
+from veriformer.inputs import PAD_ID, Inputs, generator, normal
 from veriformer.outcome import SubjectError, Vacuous, Violation
 from veriformer.subjects import Instance
 
@@ -44,9 +44,20 @@ def on_every_path(instance: Instance, check: Callable[[bool], None]) -> None:
             check(True)
 
 
-def fresh_like(tensor: Tensor, random: torch.Generator) -> Tensor:
-    """Other values of the same shape, ``SIZE`` times as large."""
-    return SIZE * normal(tuple(tensor.shape), random, tensor.dtype, tensor.device)
+def fresh_like(tensor: Tensor, random: torch.Generator, *, vocab: int = 0) -> Tensor:
+    """Other values of the same shape: numbers ``SIZE`` times as large, or other words out of ``vocab`` (pass ``inputs.vocab``).
+
+    Raises:
+        Vacuous: there is no other word.
+    """
+    if tensor.is_floating_point():
+        return SIZE * normal(tuple(tensor.shape), random, tensor.dtype, tensor.device)
+    if vocab < 3:
+        raise Vacuous(f"a vocabulary of {vocab} words has none to put in another's place")
+    # 1 to vocab - 1 are words; the present one is skipped by adding up to vocab - 2 and going round
+    further = torch.randint(1, vocab - 1, tuple(tensor.shape), generator=random).to(tensor)
+    other = (tensor - 1 + further) % (vocab - 1) + 1
+    return torch.where(tensor == PAD_ID, further, other)
 
 
 def with_key_changed(inputs: Inputs, row: Rows, key: int, random: torch.Generator) -> Inputs:
@@ -54,7 +65,7 @@ def with_key_changed(inputs: Inputs, row: Rows, key: int, random: torch.Generato
     changed = []
     for tensor in inputs.key_side:
         copy = tensor.clone()
-        copy[row, ..., key, :] = fresh_like(copy[row, ..., key, :], random)
+        copy[row, ..., key, :] = fresh_like(copy[row, ..., key, :], random, vocab=inputs.vocab)
         changed.append(copy)
     return inputs.with_keys(tuple(changed))
 
@@ -62,7 +73,7 @@ def with_key_changed(inputs: Inputs, row: Rows, key: int, random: torch.Generato
 def with_query_changed(inputs: Inputs, row: Rows, position: int, random: torch.Generator) -> Inputs:
     """The same call with the query at ``position`` of batch row ``row`` replaced."""
     copy = inputs.tensors[0].clone()
-    copy[row, ..., position, :] = fresh_like(copy[row, ..., position, :], random)
+    copy[row, ..., position, :] = fresh_like(copy[row, ..., position, :], random, vocab=inputs.vocab)
     return inputs.with_queries(copy)
 
 
@@ -226,6 +237,8 @@ def _path(instance: Instance, grad: bool) -> str:  # noqa: FBT001  # a word for 
 def sees_by_gradient(instance: Instance, inputs: Inputs, row: int, query: int, key: int) -> bool:
     """Whether the output at ``query`` has a gradient towards ``key``: the sensitive witness where bits did not move."""
     leaves = inputs.requiring_gradients()
+    if not all(each.requires_grad for each in leaves.key_side):
+        return False  # ids have no gradient
     try:
         output = per_query(instance(leaves, grad=True))[row, query]
     except SubjectError:

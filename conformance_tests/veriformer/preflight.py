@@ -6,15 +6,17 @@ import torch
 from torch import Tensor
 
 from veriformer import perturbation, precision, process_state
-from veriformer.case import Case
+from veriformer.case import SHOWN, Case
 from veriformer.declaration import Declaration, Unsupported
 from veriformer.dropout import in_training
 from veriformer.inputs import Inputs
-from veriformer.masks import causal_grid, reachable
+from veriformer.masks import causal_grid
 from veriformer.outcome import SubjectError
 from veriformer.process_state import restored
+from veriformer.strategies import HEADLESS
 from veriformer.subjects import Instance, Subject
-from veriformer_spec.role import ATTENDING, NORMS, Role
+from veriformer.visibility import may_see
+from veriformer_spec.role import ATTENDING, CROSS_ATTENDING, FUNCTIONS, LAYERED, Role
 
 
 @dataclasses.dataclass
@@ -39,7 +41,7 @@ def prepared(
     result = Prepared(subject, [])
     with restored():
         case = _first_case_that_runs(result)
-        if case is None:
+        if case is None or declaration.role in FUNCTIONS:
             return result
         _look_for_float32(result, case)
         _look_for_dropout(result, case)
@@ -52,7 +54,8 @@ def prepared(
 def probe_case(subject: Subject, *, mask: str = "none", seed: int = 1, head_sizes: tuple[int, int] = (4, 6)) -> Case:
     """One case at which no two sizes coincide (d_model 24, heads 4, d_ff 40), or at the subject's own sizes."""
     sizes = subject.declaration.sizes
-    headless = subject.role in (*NORMS, Role.FEED_FORWARD, Role.POSITIONAL_ENCODING)
+    shown = SHOWN[subject.role]
+    headless = subject.role in HEADLESS or not {"d_model", "d_head"} & set(shown)
     heads = 1 if headless else sizes.get("heads", head_sizes[0])
     d_model = sizes.get("d_model", sizes.get("d_head", head_sizes[1]) * heads if not headless else 24)
     q_len = sizes.get("q_len", min(5, sizes.get("max_len", 5)))
@@ -68,7 +71,11 @@ def probe_case(subject: Subject, *, mask: str = "none", seed: int = 1, head_size
         kv_heads=sizes.get("kv_heads", heads // 2 if grouped else heads),
         d_value=sizes.get("d_value", d_model // heads),
         d_ff=sizes.get("d_ff", 40),
-        layers=sizes.get("layers", 2) if subject.role is Role.ENCODER else 1,
+        layers=sizes.get("layers", 2) if subject.role in LAYERED else 1,
+        vocab=sizes.get("vocab", 11) if "vocab" in shown else 0,
+        context=sizes.get("k_len", 4) if subject.role in CROSS_ATTENDING else 0,
+        window=sizes.get("window", 3) if subject.windowed else 0,
+        d_input=sizes.get("d_input", 7) if subject.claims.get("entrance") == "projection" else 0,
         mask=mask,
         seed=seed,
     )
@@ -96,7 +103,9 @@ def _case_that_runs(subject: Subject) -> tuple[Case | None, str]:
     for head_sizes in ((4, 6), (2, 8), (1, 16)):
         case = probe_case(subject, head_sizes=head_sizes)
         try:
-            subject.instance(case)(subject.inputs(case))
+            instance = subject.instance(case)
+            if subject.role not in FUNCTIONS:
+                instance(subject.inputs(case))
         except Unsupported as refusal:
             reason = f"the subject refuses every configuration tried: {refusal}"
         except SubjectError as error:
@@ -183,12 +192,8 @@ def _look_at_masks(result: Prepared, case: Case) -> None:
     except SubjectError:
         return  # the masking clauses will say so
     seen = apart > perturbation.explained(instance, inputs, base, 0.0, grad=False)
-    visible = inputs.visible()[0]
-    layers = case.layers
-    if inputs.self_attending:
-        wanted, inverted = reachable(visible, layers), reachable(~visible, layers)
-    else:
-        wanted, inverted = visible, ~visible
+    assert inputs.mask is not None
+    wanted, inverted = may_see(case, inputs)[0], may_see(case, inputs.with_mask(~inputs.mask))[0]
     if torch.equal(seen, wanted):
         return
     if torch.equal(seen, inverted):

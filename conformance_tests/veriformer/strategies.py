@@ -7,18 +7,19 @@ left fewer than three useful cases in 117 of 200 runs; with the minima here, in 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from veriformer.case import Case
+from veriformer.case import SHOWN, SIDES, Case
 from veriformer.outcome import NotChecked
 from veriformer.property import Cases
 from veriformer.subjects import Subject
-from veriformer_spec.role import NORMS, STACKS, Role
+from veriformer_spec.role import CROSS_ATTENDING, NORMS, Role
 
 SEEDS = 2**16
 Range = tuple[int, int]
 
 WIDE = {
     "batch": (5, 7), "q_len": (9, 17), "k_len": (9, 17), "heads": (6, 8), "d_head": (8, 16, 24), "d_model": (24, 33, 64),
-    "d_value": (8, 16), "d_ff": (24, 48), "layers": (4,),
+    "d_value": (8, 16), "d_ff": (24, 48), "layers": (4,), "vocab": (17, 29), "window": (6,), "d_input": (12,),
+    "context": (9,),
 }  # fmt: skip
 """Larger sizes that are met now and then: code that is right for few heads may be wrong for many."""
 USUAL = 6
@@ -37,7 +38,12 @@ def cases(
     d_ff: Range = (4, 12),
     layers: Range = (1, 3),
     groups: Range = (1, 3),
+    vocab: Range = (5, 11),
+    window: Range = (1, 3),
+    d_input: Range = (3, 8),
+    context: Range = (2, 4),
     masks: tuple[str, ...] = ("none",),
+    sides: tuple[str, ...] = SIDES,
     same_length: bool = False,
 ) -> Cases:
     """A strategy factory for ``checks``: each range is (smallest, largest), and draws shrink towards the smallest.
@@ -45,7 +51,12 @@ def cases(
     Args:
         d_model: features of a token where the role has no heads; elsewhere they are heads times d_head.
         groups: query heads to each key/value head, where the subject claims grouped heads.
+        vocab: words of the vocabulary, of which the first is padding.
+        window: positions that a query sees, where a sliding window is claimed.
+        d_input: features of real-valued input, where an entrance for it is claimed.
+        context: positions of the memory where a role with two key sides is looked at on its own.
         masks: kinds of mask; those that the subject does not accept are left out.
+        sides: which key side of a role with two is looked at: its own tokens (``self``), or the memory (``cross``).
         same_length: as many keys as queries, also where they could differ.
 
     Raises:
@@ -58,9 +69,16 @@ def cases(
             raise NotChecked(f"the subject accepts no {' or '.join(masks)} mask")
         ranges = {
             "batch": batch, "q_len": q_len, "k_len": k_len, "heads": heads, "d_head": d_head, "d_model": d_model,
-            "d_value": d_value, "d_ff": d_ff, "layers": layers, "groups": groups,
+            "d_value": d_value, "d_ff": d_ff, "layers": layers, "groups": groups, "vocab": vocab, "window": window,
+            "d_input": d_input, "context": context,
         }  # fmt: skip
-        return _drawn(subject, ranges, accepted, same_length=same_length)
+        if subject.role not in CROSS_ATTENDING:
+            return _drawn(subject, ranges, {"self": accepted}, same_length=same_length)
+        by_side = {side: [kind for kind in accepted if side == "self" or kind != "causal"] for side in sides}
+        by_side = {side: kinds for side, kinds in by_side.items() if kinds}
+        if not by_side:
+            raise NotChecked(f"no {' or '.join(masks)} mask is passed on the memory's side")
+        return _drawn(subject, ranges, by_side, same_length=same_length)
 
     return strategy
 
@@ -69,40 +87,60 @@ def probes(*, masks: tuple[str, ...] = ("none",), q_len: int = 5, k_len: int = 5
     """A strategy factory with one size only, at which no two sizes coincide: d_model 24, heads 4, d_ff 40; seeds vary."""
     return cases(
         batch=(batch, batch), q_len=(q_len, q_len), k_len=(k_len, k_len), heads=(4, 4), d_head=(6, 6), d_model=(24, 24),
-        d_value=(6, 6), d_ff=(40, 40), layers=(2, 2), groups=(2, 2), masks=masks,
+        d_value=(6, 6), d_ff=(40, 40), layers=(2, 2), groups=(2, 2), vocab=(11, 11), window=(3, 3), d_input=(7, 7),
+        context=(4, 4), masks=masks,
     )  # fmt: skip
 
 
 @st.composite
-def _drawn(draw: DrawFn, subject: Subject, ranges: dict[str, Range], masks: list[str], *, same_length: bool) -> Case:
+def _drawn(
+    draw: DrawFn, subject: Subject, ranges: dict[str, Range], masks: dict[str, list[str]], *, same_length: bool
+) -> Case:
     fixed = subject.declaration.sizes
+    role = subject.role
+    shown = SHOWN[role]
+    unseen = Case(role=role)
 
     def size(name: str, *, at_most: int | None = None) -> int:
         if name in fixed:
             return fixed[name]
         return draw(_sizes(name, ranges[name], at_most), label=name)
 
-    role = subject.role
+    def size_if(name: str, *, meant: bool, otherwise: int) -> int:
+        return size(name) if meant else otherwise
+
     longest = fixed.get("max_len")
-    mask = draw(st.sampled_from(masks), label="mask")
-    queries = size("q_len", at_most=longest)
-    together = same_length or subject.self_attending or role not in (Role.ATTENTION, Role.MULTI_HEAD_ATTENTION)
-    keys = queries if together else size("k_len", at_most=longest)
-    if subject.causal or mask == "causal":
-        keys = queries  # causal with another number of keys needs an alignment, which is a clause of its own
+    side = draw(st.sampled_from(list(masks)), label="side") if role in CROSS_ATTENDING else "self"
+    mask = draw(st.sampled_from(masks[side]), label="mask")
+    queries = size("q_len", at_most=longest) if "q_len" in shown else unseen.q_len
+    keys = queries
+    if "k_len" in shown and side != ("self" if role in CROSS_ATTENDING else "") and not same_length:
+        together = subject.self_attending and role not in CROSS_ATTENDING
+        # causal with another number of keys needs an alignment, which is a clause of its own
+        aligned = side == "self" and (subject.causal or mask == "causal")
+        keys = queries if together else size("k_len", at_most=longest)
+        keys = queries if aligned else keys
+    context = 0
+    if role in CROSS_ATTENDING and side == "self":
+        context = fixed.get("k_len") or draw(_sizes("context", ranges["context"], longest), label="context")
     heads, kv_heads, d_model = _head_sizes(draw, subject, ranges)
     value_size_is_free = role is Role.ATTENTION and subject.claims["value_size"] == "any"
     return Case(
         role=role,
-        batch=size("batch"),
+        batch=size_if("batch", meant="batch" in shown, otherwise=unseen.batch),
         q_len=queries,
         k_len=keys,
         d_model=d_model,
         heads=heads,
         kv_heads=kv_heads,
         d_value=size("d_value") if value_size_is_free else d_model // heads,
-        d_ff=size("d_ff") if role in (Role.FEED_FORWARD, *STACKS) else 1,
-        layers=size("layers") if role is Role.ENCODER else 1,
+        d_ff=size_if("d_ff", meant="d_ff" in shown, otherwise=1),
+        layers=size_if("layers", meant="layers" in shown, otherwise=1),
+        vocab=size_if("vocab", meant="vocab" in shown, otherwise=0),
+        side=side,
+        context=context,
+        window=size_if("window", meant=subject.windowed, otherwise=0),
+        d_input=size_if("d_input", meant=subject.claims.get("entrance") == "projection", otherwise=0),
         mask=mask,
         seed=draw(st.integers(0, SEEDS - 1), label="seed"),
     )
@@ -123,14 +161,23 @@ def _several_first(low: int, high: int) -> SearchStrategy[int]:
     return st.sampled_from([*range(max(low, 2), high + 1), *range(low, 2)])
 
 
+HEADLESS = (
+    *NORMS, Role.FEED_FORWARD, Role.POSITIONAL_ENCODING, Role.ADDITIVE_ATTENTION, Role.TOKEN_EMBEDDING, Role.DROPOUT,
+    Role.LEARNING_RATE_SCHEDULE,
+)  # fmt: skip
+"""Roles whose features are dealt to no heads."""
+
+
 def _head_sizes(draw: DrawFn, subject: Subject, ranges: dict[str, Range]) -> tuple[int, int, int]:
     """Heads, key/value heads and d_model, within the sizes that the subject fixes."""
     fixed = subject.declaration.sizes
-    if subject.role in (*NORMS, Role.FEED_FORWARD, Role.POSITIONAL_ENCODING):
+    if subject.role in HEADLESS:
         d_model = (
             fixed["d_model"] if "d_model" in fixed else draw(_sizes("d_model", ranges["d_model"]), label="d_model")
         )
         return 1, 1, d_model
+    if not {"d_model", "d_head"} & set(SHOWN[subject.role]):
+        return 1, 1, Case(role=subject.role).d_model
     grouped = subject.claims.get("kv_heads") == "grouped"
     if "heads" in fixed:
         heads = fixed["heads"]
@@ -147,4 +194,6 @@ def _head_sizes(draw: DrawFn, subject: Subject, ranges: dict[str, Range]) -> tup
             heads = kv_heads = 1  # nothing else is sure to divide it
         return heads, kv_heads, fixed["d_model"]
     d_head = fixed["d_head"] if "d_head" in fixed else draw(_sizes("d_head", ranges["d_head"]), label="d_head")
+    if subject.turns_pairs and "d_head" not in fixed:
+        d_head += d_head % 2
     return heads, kv_heads, heads * d_head

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,9 +16,10 @@ from veriformer.declaration import Declaration, Unsupported, UsageError
 from veriformer.inputs import Inputs, inputs_of
 from veriformer.outcome import NotChecked, SubjectError
 from veriformer.process_state import seed
+from veriformer.steps import Steps
 from veriformer.weights import randomise
 from veriformer_spec.config import FIELDS, Config
-from veriformer_spec.role import Role
+from veriformer_spec.role import FUNCTIONS, MODELS, Role
 
 
 @dataclasses.dataclass
@@ -52,7 +54,8 @@ class Subject:
     @property
     def masks(self) -> tuple[str, ...]:
         """The kinds of mask that the subject accepts."""
-        return tuple(self.claims.get("masks", ("none",)))
+        kinds = tuple(self.claims.get("masks", ("none",)))
+        return tuple(kind for kind in kinds if kind in ("none", "padding")) if self.role in MODELS else kinds
 
     @property
     def causal(self) -> bool:
@@ -61,27 +64,40 @@ class Subject:
 
     @property
     def self_attending(self) -> bool:
-        """Whether queries and keys are the same tokens."""
+        """Whether queries and keys are the same tokens; of a role with two key sides, on its own."""
         if self.role is Role.MULTI_HEAD_ATTENTION:
             return bool(self.claims["memory"] == "query")
-        return self.role is not Role.ATTENTION
+        return self.role not in (Role.ATTENTION, Role.ADDITIVE_ATTENTION, Role.ATTENTION_BIAS)
 
-    def config(self, case: Case, *, dropout: float = 0.0) -> Config:
-        """What ``build`` receives for ``case``."""
+    @property
+    def windowed(self) -> bool:
+        """Whether the subject sees the last ``config.window`` positions only."""
+        return bool(self.claims.get("sliding_window")) and self.causal
+
+    @property
+    def turns_pairs(self) -> bool:
+        """Whether the subject turns pairs of features of a head, of which there must be whole ones."""
+        return self.role is Role.ROTARY_ENCODING or self.claims.get("positions") == "rotary"
+
+    def config(self, case: Case, *, dropout: float = 0.0, changes: Mapping[str, Any] = MappingProxyType({})) -> Config:
+        """What ``build`` receives for ``case``, and with ``changes`` to what no case says, such as ``warmup``."""
         claimed = {name: value for name, value in self.claims.items() if name in FIELDS and name != "kv_heads"}
-        longest = max(case.q_len, case.k_len)
-        return Config(
+        longest = max(case.q_len, case.k_len, case.context)
+        sizes = {"vocab": case.vocab, "window": case.window, "d_input": case.d_input}
+        config = Config(
             d_model=case.d_model,
             heads=case.heads,
             kv_heads=case.kv_heads,
             d_head=case.d_head,
             d_value=case.d_value if self.role is Role.ATTENTION else case.d_head,
             d_ff=case.d_ff,
-            layers=case.layers if self.role is Role.ENCODER else 1,
+            layers=case.layers,
             max_len=self.declaration.sizes.get("max_len", max(2 * longest, 16)),
             dropout=dropout,
+            **{name: size for name, size in sizes.items() if size},
             **{name: value for name, value in claimed.items() if name != "dropout"},
         )
+        return dataclasses.replace(config, **changes)
 
     def inputs(self, case: Case, *, dtype: torch.dtype | None = None) -> Inputs:
         """The arguments of the call that ``case`` stands for."""
@@ -92,6 +108,7 @@ class Subject:
             unpadded=self.claims.get("padded_rows") == "unspecified",
             dtype=dtype or self.dtype,
             device=self.device,
+            claims=self.claims,
         )
 
     def instance(
@@ -99,6 +116,7 @@ class Subject:
         case: Case,
         *,
         dropout: float = 0.0,
+        changes: Mapping[str, Any] = MappingProxyType({}),
         training: bool = False,
         dtype: torch.dtype | None = None,
         random_weights: bool = True,
@@ -110,11 +128,12 @@ class Subject:
             SubjectError: building raised.
         """
         wanted = dtype or self.dtype
-        config = self.config(case, dropout=dropout)
+        config = self.config(case, dropout=dropout, changes=changes)
         with self._guard("build"), torch.random.fork_rng(devices=[]), default_dtype(wanted):
             seed(case.seed)
             built = self.declaration.build(config)
-            module, call = _taken_apart(built, has_module=self.declaration.has_module)
+            parted = self.role in FUNCTIONS and not isinstance(built, nn.Module | tuple)
+            module, call = _taken_apart(built, has_module=self.declaration.has_module and not parted)
             if module is not None:
                 module = module.to(device=self.device, dtype=wanted).train(training)
         if module is not None and random_weights:
@@ -196,20 +215,46 @@ class Instance:
         Raises:
             SubjectError: the call raised, or returned something that is no tensor.
         """
-        mask = None if inputs.mask is None else inputs.mask.clone()
         with torch.enable_grad() if grad else torch.no_grad():
-            clones = _clones(inputs)
-            output = self.raw(*clones, mask)
+            output = self.raw(*inputs.passed())
             if not isinstance(output, Tensor):
                 raise SubjectError(f"call returned {_described(output)} where a tensor is promised", origin="call")
             return inputs.specified(output.clone())  # a buffer that is used again would make every two calls equal
 
-    def raw(self, *arguments: Tensor | None) -> Any:
-        """Call with exactly these arguments; a mask of None is not passed at all."""
+    def raw(self, *arguments: Any, **options: Any) -> Any:
+        """Call with exactly these arguments; a mask of None at the end is not passed at all.
+
+        Raises:
+            SubjectError: the call raised.
+        """
         while arguments and arguments[-1] is None:
             arguments = arguments[:-1]
         with self.subject._guard("call"):  # noqa: SLF001  # the guard is the subject's, and instances are part of it
-            return self.function(*arguments)
+            return self.function(*arguments, **options)
+
+    @property
+    def steps(self) -> Steps:
+        """How the subject goes on from what it has read; its four functions are guarded as calls are.
+
+        Raises:
+            NotChecked: the adapter does not say.
+        """
+        steps = self.subject.declaration.steps
+        if steps is None:
+            raise NotChecked("no steps: declare steps=, how the subject goes on from what it has read")
+        return Steps(
+            start=self._guarded(steps.start),
+            step=self._guarded(steps.step),
+            reorder=None if steps.reorder is None else self._guarded(steps.reorder),
+            copy=None if steps.copy is None else self._guarded(steps.copy),
+        )
+
+    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*arguments: Any) -> Any:
+            with self.subject._guard("call"):  # noqa: SLF001  # as in raw
+                return function(*arguments)
+
+        return guarded
 
     def on(self, module: nn.Module) -> "Instance":
         """The same call, on another module: a copy, or one that was moved."""
@@ -226,12 +271,6 @@ class Instance:
         if self.module is None:
             raise NotChecked("no module: the subject is a bare function")
         return self.module
-
-
-def _clones(inputs: Inputs) -> tuple[Tensor, ...]:
-    if inputs.self_attending and len(inputs.tensors) > 1:
-        return (inputs.tensors[0].clone(),) * len(inputs.tensors)
-    return tuple(each.clone() for each in inputs.tensors)
 
 
 def _described(output: object) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from veriformer.declaration import ATTRIBUTE, Declaration, Fixed, Weights, role_named
+from veriformer.declaration import ATTRIBUTE, Declaration, Fixed, Weights, require_steps, role_named
 from veriformer.errors import CannotLoad, UsageError
 from veriformer.request import nearest
 from veriformer.worker import Found
@@ -43,10 +43,12 @@ def declared(
     known = own.role if role is None else role_named(role)
     # claims that mean nothing for another role do not follow into it; those of the same role do
     kept = own.claims if known is own.role else {}
+    checked = validated(known, {**kept, **_without_module(claims)})
+    require_steps(checked, own.steps)
     return dataclasses.replace(
         own,
         role=known,
-        claims=validated(known, {**kept, **_without_module(claims)}),
+        claims=checked,
         weights=weights or own.weights,
         sizes=sizes.sizes if sizes is not None else own.sizes,
         has_module=own.has_module and claims.get("module", ...) is not None,

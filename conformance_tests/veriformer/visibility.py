@@ -8,13 +8,21 @@ from veriformer.inputs import Inputs
 from veriformer.masks import Mask, reachable
 from veriformer_spec.role import Role
 
+_WITHOUT_SKIP = (Role.MULTI_HEAD_ATTENTION, Role.SELF_ATTENTION)
+"""Roles that attend once, with nothing around it that carries a token to its own output."""
+
 
 def may_see(case: Case, inputs: Inputs) -> Mask:
-    """``batch q_len k_len``: which queries may change with which key; a token always changes with itself."""
+    """``batch q_len k_len``: which queries may change with which key; a token always changes with itself.
+
+    A memory's position reaches the targets that attend to it, and in each further layer the targets that see those.
+    """
     visible = inputs.visible()
+    if inputs.crosses:
+        return passed_on(inputs.among_queries(), visible, case.layers - 1)
     if not inputs.self_attending:
         return visible
-    if case.role is Role.MULTI_HEAD_ATTENTION:
+    if case.role in _WITHOUT_SKIP:
         return visible | torch.eye(inputs.q_len, dtype=torch.bool)
     return reachable(visible, case.layers)
 
@@ -26,10 +34,23 @@ def must_see(case: Case, inputs: Inputs) -> Mask:
     """
     visible = inputs.visible()
     specified = ~inputs.unspecified()[..., None]
-    if inputs.self_attending and case.role is Role.MULTI_HEAD_ATTENTION:
+    if inputs.self_attending and case.role in _WITHOUT_SKIP:
         asks = visible.sum(-1, keepdim=True) > 1
         return (visible | (torch.eye(inputs.q_len, dtype=torch.bool) & asks)) & specified
     return may_see(case, inputs) & specified
+
+
+def may_see_queries(case: Case, inputs: Inputs) -> Mask:
+    """``batch q_len q_len``: which outputs may change with which query."""
+    own = torch.eye(inputs.q_len, dtype=torch.bool).expand(inputs.batch, -1, -1)
+    if inputs.crosses or inputs.self_attending:
+        return reachable(inputs.among_queries(), case.layers)
+    return own
+
+
+def passed_on(among: Mask, visible: Mask, times: int) -> Mask:
+    """``batch q_len k_len``: what is ``visible`` to a query, or to one that reaches it in up to ``times`` looks ``among`` queries."""
+    return (reachable(among, times).double() @ visible.double()) > 0 if times else visible
 
 
 def without(inputs: Inputs, kept: Tensor) -> tuple[Inputs, Tensor]:

@@ -117,7 +117,10 @@ def _each_mask(subject: Subject, case: Case, require: Callable[[Subject, Case], 
     unseen = []
     for kind in subject.masks:
         try:
-            require(subject, dataclasses.replace(case, mask=kind, k_len=case.q_len if kind == "causal" else case.k_len))
+            side = "self" if kind == "causal" else case.side
+            k_len = case.q_len if kind == "causal" else case.k_len
+            context = case.context or (case.k_len if side != case.side else 0)
+            require(subject, dataclasses.replace(case, mask=kind, side=side, k_len=k_len, context=context))
         except NotChecked as why:
             unseen.append(f"mask={kind}: {why}")
     if unseen:
@@ -129,8 +132,7 @@ def _moved(instance: Instance, inputs: Inputs) -> Inputs:
     there = simulated_device.device()
     if instance.module is not None:
         instance.module.to(there)
-    mask = None if inputs.mask is None else inputs.mask.to(there)
-    return dataclasses.replace(calls.mapped(inputs, lambda each: each.to(there)), mask=mask)
+    return calls.mapped(inputs, lambda each: each.to(there), masks=True)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,6 @@ from veriformer.subjects import Instance, Subject
 from veriformer.weights import buffers_kept, randomise
 from veriformer_spec import state
 from veriformer_spec.config import MASK_KINDS
-from veriformer_spec.role import Role
 
 ANY = cases(masks=MASK_KINDS)
 """Cases of every kind of mask."""
@@ -93,7 +92,7 @@ def test_inputs_are_not_modified(subject: Subject, case: Case) -> None:
 
 
 def _require_unchanged(inputs: Inputs, passed: tuple[Tensor | None, ...], who: str) -> None:
-    for name, before, after in zip(calls.names(inputs), (*inputs.tensors, inputs.mask), passed, strict=True):
+    for (name, before), after in zip(inputs.arguments().items(), passed, strict=True):
         if before is None or after is None:
             continue
         if before.shape != after.shape or before.dtype is not after.dtype or not torch.equal(before, after.detach()):
@@ -321,24 +320,22 @@ def _promised(instance: Instance, inputs: Inputs, case: Case, *, grad: bool) -> 
 @checks(state.A_BAD_SHAPE_RAISES, sentence="f72fcfd0", cases=cases(), most=6)
 def test_a_bad_shape_raises(subject: Subject, case: Case) -> None:
     """One feature more, one less, one alone, and twice as many: each raises."""
-    instance = subject.instance(case)
-    d_model = case.d_model
-    arguments = 2 if subject.role is Role.MULTI_HEAD_ATTENTION and not subject.self_attending else 1
-    for features in sorted({d_model - 1, d_model + 1, 2 * d_model} - {0, 1}):
-        for place in range(arguments):
-            inputs = subject.inputs(case)
-            tensors = list(inputs.tensors)
+    instance, good = subject.instance(case), subject.inputs(case)
+    size = good.tensors[0].shape[-1]
+    for features in sorted({size - 1, size + 1, 2 * size} - {0, 1}):
+        for place in range(1 if good.self_attending else len(good.tensors)):
+            tensors = list(good.tensors)
             wrong = normal((*tensors[place].shape[:-1], features), generator(case.seed), subject.dtype, subject.device)
             tensors[place] = wrong
-            if subject.self_attending:
+            if good.self_attending:
                 tensors = [wrong] * len(tensors)
             try:
-                output = instance(dataclasses.replace(inputs, tensors=tuple(tensors)))
+                output = instance(dataclasses.replace(good, tensors=tuple(tensors)))
             except SubjectError:
                 continue
             raise Violation(
-                f"{calls.names(inputs)[place]} of {features} features, where {d_model} are configured, does not raise: it gives "
-                f"shape {tuple(output.shape)}"
+                f"{calls.names_of_tensors(good)[place]} of {features} features, where {size} are configured, does not raise: it "
+                f"gives shape {tuple(output.shape)}"
             )
 
 
