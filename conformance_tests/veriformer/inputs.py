@@ -211,7 +211,7 @@ class Inputs:
                 "source_mask": real_tokens(other),
                 "target_mask": real_tokens(own),
             }
-        segments = {"segments": each[..., 0] for each in self.context}
+        segments = {"segments": self.context[0][..., 0]} if self.context else {}
         if self.role in LANGUAGE_MODELS:
             return {"ids": first[..., 0], "mask": real_tokens(self.mask), **segments}
         if self.role is Role.TOKEN_EMBEDDING:

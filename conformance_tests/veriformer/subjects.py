@@ -83,7 +83,7 @@ class Subject:
         """What ``build`` receives for ``case``, and with ``changes`` to what no case says, such as ``warmup``."""
         claimed = {name: value for name, value in self.claims.items() if name in FIELDS and name != "kv_heads"}
         longest = max(case.q_len, case.k_len, case.context)
-        sizes = {"vocab": case.vocab, "window": case.window, "d_input": case.d_input}
+        sizes: dict[str, Any] = {"vocab": case.vocab, "window": case.window, "d_input": case.d_input}
         config = Config(
             d_model=case.d_model,
             heads=case.heads,

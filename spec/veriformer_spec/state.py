@@ -1,7 +1,7 @@
 """State: what any subject owes its caller, whatever it computes."""
 
 from veriformer_spec.clause import Clause, Level
-from veriformer_spec.role import ALL, PARAMETRIC
+from veriformer_spec.role import ALL, MODELS, PARAMETRIC, Role
 
 _MODULE = "PyTorch documentation, torch.nn.Module"
 _FUNCTION = "Veriformer: a function of its arguments; PyTorch documentation, Reproducibility"
@@ -97,7 +97,8 @@ A_BAD_SHAPE_RAISES = Clause(
     text="an input whose number of features is not the configured one raises an exception",
     source=_FUNCTION,
     breaks="features are reshaped, broadcast or cut until they fit",
-    roles=PARAMETRIC,
+    # an id has no features, and ids of any shape are looked up by correct code; embedding.an-id-out-of-range-raises is theirs
+    roles=tuple(role for role in PARAMETRIC if role not in {Role.TOKEN_EMBEDDING, *MODELS}),
 )
 CALLER_STATE_IS_RESTORED = Clause(
     id="state.caller-state-is-restored",
