@@ -47,7 +47,7 @@ TIED_WEIGHTS_ARE_ONE_TENSOR = Clause(
 )
 AN_ID_OUT_OF_RANGE_RAISES = Clause(
     id="embedding.an-id-out-of-range-raises",
-    text="an id below 0 or beyond the vocabulary raises an exception",
+    text="an id below 0, or beyond every row that the table has, raises an exception",
     source="PyTorch documentation, torch.nn.Embedding: indices in [0, num_embeddings)",
     breaks="ids clamped, wrapped from the end of the table, or taken modulo the vocabulary",
     roles=(*_EMBEDDING, *MODELS),

@@ -116,7 +116,7 @@ ROTARY_STARTS_WHERE_TOLD = Clause(
 )
 ROTARY_LEAVES_VALUES_ALONE = Clause(
     id="position.rotary-leaves-values-alone",
-    text="where rotary or score-bias positions are claimed, a query that sees one key alone returns what it returns at any other distance: "
+    text="where rotary or score-bias positions are claimed, and all tokens are alike, every query returns what one such token alone returns: "
     "values carry no position",
     source=f"{_SU}.2.2, equation 16: queries and keys are turned, values are not; Press et al. 2022, section 3",
     breaks="values turned with the keys",
@@ -135,8 +135,8 @@ ONLY_THE_DIFFERENCE_COUNTS = Clause(
 )
 ALIBI_SLOPES = Clause(
     id="position.alibi-slopes-and-distances",
-    text="ALiBi adds minus slope times distance, with slopes 2^(-8/n), 2^(-16/n), ... for n heads; where n is no power of two, those of the "
-    "power below and then every second one of the power above it",
+    text="from a query's own position to another that it may see, ALiBi's bias falls by slope times distance, with slopes 2^(-8/n), "
+    "2^(-16/n), ... for n heads; where n is no power of two, those of the power below and then every second one of the power above it",
     source="Press et al. 2022, section 3; its code for head counts that are no power of two (get_slopes)",
     breaks="slopes in reverse, exponents that count from zero, a sign lost, other slopes where the count is no power of two",
     roles=_BIAS,
@@ -145,7 +145,7 @@ ALIBI_SLOPES = Clause(
 RELATIVE_BUCKETS = Clause(
     id="position.relative-buckets-follow-the-distance",
     text="distances below half the buckets of one side have a bucket each, larger ones share buckets logarithmically up to max_distance, and all "
-    "beyond share the last; bidirectional buckets give the future its own half, causal ones put it with distance 0",
+    "beyond share the last; bidirectional buckets give the future its own half, and what a causal bias says of the future is free",
     source="Raffel et al. 2020, section 2.1; its code (_relative_position_bucket)",
     breaks="the sign of key minus query, the two halves exchanged, the logarithm rounded up, max_distance off by one",
     roles=_BIAS,
@@ -153,16 +153,16 @@ RELATIVE_BUCKETS = Clause(
 )
 BIAS_FOLLOWS_THE_DIFFERENCE = Clause(
     id="position.a-bias-follows-the-difference-alone",
-    text="the bias of a query and a key depends on the head and on the difference of their positions alone, whatever the lengths, and queries "
-    "fewer than keys stand at the end",
+    text="up to a number that is the same for all keys of a query, its bias towards those it may see depends on the head and on the difference "
+    "of their positions alone, whatever the lengths, and queries fewer than keys stand at the end",
     source="Press et al. 2022, section 3; Raffel et al. 2020, section 2.1; Shaw et al. 2018, section 3.2",
     breaks="positions of a chunk counted from zero, a table reshaped with the wrong axis first, one bias for all heads",
     roles=_BIAS,
 )
 POSITIONS_ENTER_FOR_EVERY_TOKEN = Clause(
     id="position.positions-enter-once-for-every-token",
-    text="where a table of positions is claimed, moving a token to another place changes its own output, and the rows of a batch with equal ids "
-    "come back equal",
+    text="where a table of positions is claimed, exchanging two neighbours, wherever they stand, changes what comes back at another token that "
+    "sees both, and equal rows of a batch come back equal",
     source=f"{_SECTION}: added to the input embeddings at the bottoms of the encoder and decoder stacks",
     breaks="positions added along the batch axis, to the first token only, or to the memory and not to the target",
     roles=LAYERED,
