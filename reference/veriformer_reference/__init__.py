@@ -16,6 +16,7 @@ with install_import_hook("veriformer_reference", "veriformer_reference.checking.
     from veriformer_reference import (
         attention,
         build,
+        cache,
         decoder,
         embedding,
         feed_forward,
@@ -37,6 +38,7 @@ with install_import_hook("veriformer_reference", "veriformer_reference.checking.
 __all__ = [
     "attention",
     "build",
+    "cache",
     "checked",
     "decoder",
     "embedding",

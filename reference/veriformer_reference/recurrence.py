@@ -5,7 +5,7 @@ with its state as the query. Their W_a, U_a and v_a are ``query``, ``memory`` an
 the ``memory``, twice as wide as a token because two directions stand side by side.
 
 The unit is the one that PyTorch computes: the reset gate falls on the recurrent term after its linear map. Cho et al.
-2014 put it before. There is one layer, as in the paper, and what only means something to Transformer layers is not used.
+2014 put it before. There is one layer, as in the paper, and claims about Transformer layers mean nothing to it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from veriformer_reference import attention, embedding, parameters
+from veriformer_reference import attention, embedding, model, parameters
 from veriformer_spec.config import Config
 
 
@@ -243,9 +243,9 @@ def encoder_decoder(
     """
     source_real = torch.ones_like(source, dtype=torch.bool) if source_mask is None else source_mask
     target_real = torch.ones_like(target, dtype=torch.bool) if target_mask is None else target_mask
-    memory = both_ways(own.source_embedding(source), source_real, own.forwards, own.backwards)
-    features = decode(own.target_embedding(target), target_real, memory, source_real, own.decoder)
-    return linear(features, own.output)
+    memory = both_ways(own.embedding(source), source_real, own.forwards, own.backwards)
+    features = decode(own.target_tokens(target), target_real, memory, source_real, own.decoder)
+    return model.logits(features, own.target_tokens, own.head, own.config)
 
 
 class Gate(nn.Module):
@@ -281,17 +281,23 @@ class Decoder(nn.Module):
 
 
 class RecurrentEncoderDecoder(nn.Module):
-    """Parameters of both embeddings, of the encoder's units ``forwards`` and ``backwards``, ``decoder`` and ``output``."""
+    """Parameters of ``embedding`` and ``target_embedding`` (none where tied), ``forwards``, ``backwards``, ``decoder``, ``head``."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         size, bias = config.d_model, config.bias
-        self.source_embedding = embedding.TokenEmbedding(config)
-        self.target_embedding = embedding.TokenEmbedding(config)
+        self.config = config
+        self.embedding = embedding.TokenEmbedding(config)
+        self.target_embedding = None if config.tied else embedding.TokenEmbedding(config)
         self.forwards = GatedRecurrentUnit(size, size, bias=bias)
         self.backwards = GatedRecurrentUnit(size, size, bias=bias)
         self.decoder = Decoder(config)
-        self.output = parameters.Linear(size, config.vocab, bias=config.head_bias)
+        self.head = model.Head(config)
+
+    @property
+    def target_tokens(self) -> embedding.TokenEmbedding:
+        """The embedding of the target: the source's own, where all three tables are one."""
+        return self.embedding if self.target_embedding is None else self.target_embedding
 
     def forward(
         self,

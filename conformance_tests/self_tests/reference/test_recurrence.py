@@ -1,5 +1,6 @@
 """Recurrence has witnesses of its own: torch.nn.GRU with the same weights, and numbers by hand."""
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -113,6 +114,15 @@ def test_padding_changes_nothing(
     target[target_mask] = words.flatten()
     padded = model(source, target, source_mask, target_mask)
     agree(padded[target_mask].reshape(2, -1, 11), model(SOURCE, words))
+
+
+def test_tied_tables_are_one() -> None:
+    """Where it is claimed, source, target and output have one table."""
+    tied = build(Role.ENCODER_DECODER, dataclasses.replace(CONFIG, tied=True))
+    assert isinstance(tied, nn.Module)
+    tables = [name for name, each in tied.named_parameters() if each.shape == (11, 6)]
+    assert tables == ["embedding.table"]
+    assert tied(SOURCE, TARGET).shape == (2, 3, 11)
 
 
 def test_a_source_of_padding_is_finite(model: recurrence.RecurrentEncoderDecoder) -> None:
