@@ -7,6 +7,8 @@ _ILLEGAL = "Vaswani et al. 2017, section 3.2.3: masking out all values in the in
 _CAUSAL = "Vaswani et al. 2017, section 3.1: predictions for position i can depend only on the known outputs at positions less than i"
 
 _ARBITRARY = ("arbitrary",)
+_WITH_GRIDS = tuple(role for role in ATTENDING if role not in MODELS)
+"""Roles that may be passed another mask for each query; models over ids say which tokens are real, and no more."""
 _PADDING = ("padding",)
 _ANY = ("causal", "padding")
 
@@ -38,6 +40,7 @@ CAUSAL_POSITIONS_SEE_THEMSELVES_AND_ALL_BEFORE = Clause(
     source=_CAUSAL,
     breaks="tril(diagonal=-1) hides the position itself; a window hides the beginning",
     roles=ATTENDING,
+    when={"sliding_window": (False,)},
 )
 PADDING_DOES_NOT_CHANGE_REAL_POSITIONS = Clause(
     id="masking.padding-does-not-change-real-positions",
@@ -69,7 +72,15 @@ MASKS_BROADCAST = Clause(
     text="a mask whose batch, head or query axis has size one acts as if it were repeated along that axis",
     source="PyTorch documentation, Broadcasting semantics; Veriformer: masks broadcast to batch heads q_len k_len",
     breaks="a mask reshaped by the wrong axis, which goes unseen where heads equals batch",
-    roles=ATTENDING,
+    roles=_WITH_GRIDS,
+    needs_masks=_ARBITRARY,
+)
+EACH_HEAD_OBEYS_ITS_OWN_MASK = Clause(
+    id="masking.each-head-obeys-its-own-mask",
+    text="under a mask that differs from head to head each head is hidden what its own part hides, and nothing else",
+    source="Vaswani et al. 2017, section 3.2.2: each head attends by itself; Veriformer: masks broadcast to batch heads q_len k_len",
+    breaks="the first head's mask taken for all, the heads' masks merged by any or all",
+    roles=tuple(role for role in _WITH_GRIDS if role is not Role.ADDITIVE_ATTENTION),
     needs_masks=_ARBITRARY,
 )
 NO_SCORE_IS_TOO_LARGE_TO_MASK = Clause(
@@ -86,7 +97,7 @@ A_ROW_WITH_NOTHING_VISIBLE = Clause(
     "with gradients on and off",
     source="Veriformer: equation 1 leaves the softmax of an empty set undefined, so a subject says what it does",
     breaks="the claim is made for one code path and another is taken",
-    roles=ATTENDING,
+    roles=_WITH_GRIDS,
     needs_masks=_ARBITRARY,
 )
 A_ROW_WITH_NOTHING_VISIBLE_TOUCHES_NO_OTHER = Clause(
@@ -94,7 +105,7 @@ A_ROW_WITH_NOTHING_VISIBLE_TOUCHES_NO_OTHER = Clause(
     text="a query with nothing visible changes no row that has something visible in it, nor makes that row's gradient not finite",
     source="Vaswani et al. 2017, section 3.2.1, equation 1: rows are independent; pytorch/pytorch#42323",
     breaks="torch.where after a NaN: the forward pass is right, the gradient of the whole input is NaN",
-    roles=(Role.ATTENTION, Role.MULTI_HEAD_ATTENTION, Role.ENCODER_LAYER),
+    roles=tuple(role for role in _WITH_GRIDS if role not in {Role.ENCODER, Role.DECODER}),
     needs_masks=_ARBITRARY,
 )
 NO_MASK_IS_AN_ALL_TRUE_MASK = Clause(
@@ -122,24 +133,25 @@ SLIDING_WINDOW_SEES_EXACTLY_ITS_WIDTH = Clause(
     source="Beltagy et al. 2020, section 3.1; Jiang et al. 2023 (Mistral 7B), section 2",
     breaks="a window one too wide or too narrow, one that looks ahead, one that is applied to the first layer only",
     roles=(Role.ATTENTION, *PROJECTED),
-    when={"sliding_window": (True,)},
+    when={"sliding_window": (True,), "causal": (True,)},
 )
 PREFIX_IS_BIDIRECTIONAL = Clause(
     id="masking.a-prefix-is-bidirectional",
     text="under a mask that shows every query a prefix, and beyond it the past alone, prefix positions see each other both ways and no more",
     source="Raffel et al. 2020, section 3.2.1: prefix LM, causal with prefix",
-    breaks="the mask is recognised as causal by a glance at its corner, or combined with a triangle of the subject's own",
-    roles=ATTENDING,
-    needs_masks=("arbitrary",),
+    breaks="the mask is taken for a causal one after a glance at its corner, or combined with a triangle of the subject's own",
+    roles=_WITH_GRIDS,
+    needs_masks=_ARBITRARY,
+    when={"causal": (False,), "sliding_window": (False,)},
 )
 PACKED_SEQUENCES_DO_NOT_MIX = Clause(
     id="masking.packed-sequences-do-not-mix",
     text="under a block-diagonal mask each packed sequence comes back as it does alone, where positions are not told apart",
     source="Krell et al. 2021, section 3.2: packing with an adjusted attention mask",
     breaks="the mask reduced to one row of keys, its blocks shifted by one, or kept for the first sequence of the batch only",
-    roles=ATTENDING,
-    needs_masks=("arbitrary",),
-    when={"positions": ("none",), "causal": (False,)},
+    roles=_WITH_GRIDS,
+    needs_masks=_ARBITRARY,
+    when={"positions": ("none",), "causal": (False,), "sliding_window": (False,)},
 )
 SOURCE_PADDING_IS_INVISIBLE = Clause(
     id="masking.source-padding-is-invisible-to-the-target",

@@ -2,21 +2,30 @@
 
 import torch
 from hypothesis.strategies import SearchStrategy
-from torch import Tensor
 
 from veriformer import masks as drawn
-from veriformer import perturbation, tolerance
+from veriformer import perturbation
 from veriformer.case import Case
-from veriformer.inputs import Inputs, generator, normal
+from veriformer.inputs import Inputs
 from veriformer.large_scores import enlarged
-from veriformer.masks import Mask
-from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
+from veriformer.masking_checks import (
+    PATHS,
+    SHORT,
+    may_be_left_out,
+    positions_follow_the_index,
+    require_nothing_is_missing,
+    require_nothing_leaks,
+    require_same,
+    shape_of,
+)
+from veriformer.outcome import SubjectError, Vacuous, Violation
 from veriformer.property import Cases, checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
-from veriformer.visibility import may_see, must_see, with_an_empty_row, without
+from veriformer.visibility import may_see, without
 from veriformer_spec import masking
-from veriformer_spec.role import ATTENDING, STACKS, Role
+from veriformer_spec.role import MODELS
+
 
 @checks(
     masking.MASKED_KEYS_ARE_INVISIBLE,
@@ -77,7 +86,8 @@ def test_causal_positions_see_themselves_and_all_before(subject: Subject, case: 
             f"position {length - 1} of {case.q_len} is not the last of the sequence that ends there",
         )  # fmt: skip
     require_nothing_is_missing(instance, inputs, case, "an earlier position is not seen")
-    if not subject.causal or case.layers > 1 or subject.claims.get("positions", "none") != "none":
+    recurrent = subject.claims.get("cell") == "gru"
+    if not subject.causal or case.layers > 1 or recurrent or positions_follow_the_index(subject, inputs):
         return
     twice = torch.arange(case.q_len).repeat_interleave(2)
     bare = inputs.with_mask(None)
@@ -108,10 +118,7 @@ def test_masks_combine_by_conjunction(subject: Subject, case: Case) -> None:
 def test_masks_apply_before_the_softmax(subject: Subject, case: Case) -> None:
     """One key hidden from everyone: as if it were not there."""
     instance, inputs = subject.instance(case), subject.inputs(case)
-    last = positions_follow_the_index(subject)
-    hidden = case.k_len - 1 if last else (1 + case.seed % (case.k_len - 1) if case.k_len > 1 else 0)
-    if case.k_len < 2:
-        raise Vacuous("there is one key")
+    hidden = a_key_that_may_go(subject, inputs, case.seed)
     shown = torch.arange(case.k_len) != hidden
     mask = shown.expand(case.batch, 1, case.q_len, case.k_len).clone().to(inputs.tensors[0].device)
     masked = inputs.with_mask(mask)
@@ -123,6 +130,22 @@ def test_masks_apply_before_the_softmax(subject: Subject, case: Case) -> None:
         )  # fmt: skip
 
 
+def a_key_that_may_go(subject: Subject, inputs: Inputs, seed: int) -> int:
+    """A key that may be removed as well as hidden; never the first where only the subject's own positions say what comes before.
+
+    Raises:
+        Vacuous: there is none.
+    """
+    everything = torch.arange(inputs.k_len)
+    first = 0 if subject.role in MODELS else 1
+    fitting = [
+        key for key in range(first, inputs.k_len) if may_be_left_out(subject, inputs, everything[everything != key])
+    ]
+    if inputs.k_len < 2 or not fitting:
+        raise Vacuous("there is one key, or none that may be removed")
+    return fitting[seed % len(fitting)]
+
+
 @checks(
     masking.MASKS_BROADCAST,
     sentence="e26e18e6",
@@ -132,10 +155,11 @@ def test_masks_apply_before_the_softmax(subject: Subject, case: Case) -> None:
 def test_masks_broadcast(subject: Subject, case: Case) -> None:
     """A mask with axes of size one acts as its copy of full size; heads equal the batch, on purpose."""
     instance, inputs = subject.instance(case), subject.inputs(case)
-    small = inputs.with_mask(drawn.with_axes_of_one(case, subject.causal or subject.self_attending).to(subject.device))
+    sees_itself = inputs.causal or inputs.self_attending
+    small = inputs.with_mask(drawn.with_axes_of_one(case, sees_itself).to(subject.device))
     assert small.mask is not None
     full = small.with_mask(small.mask.expand(case.batch, case.heads, case.q_len, case.k_len).clone())
-    shape, whole = ("x".join(map(str, each.mask.shape)) for each in (small, full) if each.mask is not None)
+    shape, whole = (shape_of(each.mask) for each in (small, full) if each.mask is not None)
     for grad in PATHS:
         expected = instance(full, grad=grad)
         try:
@@ -146,16 +170,6 @@ def test_masks_broadcast(subject: Subject, case: Case) -> None:
             ) from error
         message = f"a mask of {shape} acts otherwise than the same mask repeated to {whole}"
         require_same(instance, small, got, expected, message)
-    if case.role is not Role.ATTENTION:
-        return
-    own = drawn.for_each_head(case, subject.causal).to(subject.device)
-    together = instance(inputs.with_mask(own))
-    for head in range(case.heads):
-        alone = inputs.with_mask(own[:, head : head + 1].clone())
-        require_same(
-            instance, alone, together[:, head], instance(alone)[:, head],
-            f"with a mask for each head, head {head} is not what it is under its own mask alone",
-        )  # fmt: skip
 
 
 @checks(
@@ -172,18 +186,8 @@ def test_no_score_is_too_large_to_mask(subject: Subject, case: Case) -> None:
     for grad in PATHS:
         if not bool(instance(inputs, grad=grad).isfinite().all()):
             raise Violation("with scores near 1e6 the output is not finite")
-    if case.mask == "padding" and not positions_follow_the_index(subject):
-        row = case.seed % case.batch
-        kept = (
-            seen[row, -1].nonzero().flatten()
-            if not inputs.self_attending
-            else inputs.visible()[row, -1].nonzero().flatten()
-        )
-        short, queries = without(inputs.with_mask(None).only_row(row), kept)
-        require_same(
-            instance, inputs, instance(inputs)[row][..., queries, :], instance(short)[0],
-            "with scores near 1e6, masking keys is not what removing them is",
-        )  # fmt: skip
+    if case.mask == "padding" and inputs.mask is not None:
+        require_removed_as_hidden(subject, instance, inputs, case.seed % case.batch)
     if bool(seen.all()):
         raise Vacuous("nothing is hidden")
     for grad in PATHS:
@@ -196,6 +200,19 @@ def test_no_score_is_too_large_to_mask(subject: Subject, case: Case) -> None:
             seed=case.seed,
             grad=grad,
         )
+
+
+def require_removed_as_hidden(subject: Subject, instance: Instance, inputs: Inputs, row: int) -> None:
+    """Fail if masking a row's padding is not removing it, where it may be removed."""
+    assert inputs.mask is not None
+    kept = inputs.mask[row, 0].any(0).nonzero().flatten().cpu()
+    if not may_be_left_out(subject, inputs, kept):
+        return
+    short, queries = without(inputs.with_mask(None).only_row(row), kept)
+    require_same(
+        instance, inputs, instance(inputs)[row][..., queries, :], instance(short)[0],
+        "with scores near 1e6, masking keys is not what removing them is",
+    )  # fmt: skip
 
 
 @checks(masking.NO_MASK_IS_AN_ALL_TRUE_MASK, sentence="826719a9", cases=cases(), most=15)
