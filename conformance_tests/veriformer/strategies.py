@@ -39,7 +39,7 @@ def cases(
     layers: Range = (1, 3),
     groups: Range = (1, 3),
     vocab: Range = (5, 11),
-    window: Range = (1, 3),
+    window: Range = (2, 3),
     d_input: Range = (3, 8),
     context: Range = (2, 4),
     masks: tuple[str, ...] = ("none",),

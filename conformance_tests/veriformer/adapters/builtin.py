@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from veriformer.adapters import reference, torch_nn
+from veriformer.adapters import reference, torch_decoders, torch_nn
 from veriformer.declaration import Declaration
 
 
 def subjects() -> tuple[Declaration, ...]:
     """Every built-in subject."""
-    return (*reference.declarations(), *torch_nn.declarations())
+    return (*reference.declarations(), *torch_nn.declarations(), *torch_decoders.declarations())
 
 
 def subjects_named(name: str) -> Sequence[Declaration]:

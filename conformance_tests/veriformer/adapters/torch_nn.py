@@ -91,7 +91,7 @@ def multi_head_attention(
 
         return module, call
 
-    return _declared(name, Role.MULTI_HEAD_ATTENTION, build, attention_weights, claims)
+    return declared(name, Role.MULTI_HEAD_ATTENTION, build, attention_weights, claims)
 
 
 def encoder_layer(name: str, **claims: object) -> Declaration:
@@ -103,7 +103,7 @@ def encoder_layer(name: str, **claims: object) -> Declaration:
 
         return _layer(config), call
 
-    return _declared(name, Role.ENCODER_LAYER, build, layer_weights, claims)
+    return declared(name, Role.ENCODER_LAYER, build, layer_weights, claims)
 
 
 def encoder(name: str, *, by_key_padding: bool = False, **claims: object) -> Declaration:
@@ -128,7 +128,7 @@ def encoder(name: str, *, by_key_padding: bool = False, **claims: object) -> Dec
 
         return module, call
 
-    return _declared(name, Role.ENCODER, build, encoder_weights, claims)
+    return declared(name, Role.ENCODER, build, encoder_weights, claims)
 
 
 def _layer(config: Config) -> nn.TransformerEncoderLayer:
@@ -161,7 +161,7 @@ def layer_norm(name: str, **claims: object) -> Declaration:
     def build(config: Config) -> nn.Module:
         return nn.LayerNorm(config.d_model, eps=config.eps, bias=config.norm_bias)
 
-    return _declared(name, Role.LAYER_NORM, build, norm_weights, claims)
+    return declared(name, Role.LAYER_NORM, build, norm_weights, claims)
 
 
 def rms_norm(name: str, **claims: object) -> Declaration:
@@ -170,7 +170,7 @@ def rms_norm(name: str, **claims: object) -> Declaration:
     def build(config: Config) -> nn.Module:
         return nn.RMSNorm(config.d_model, eps=config.eps)
 
-    return _declared(name, Role.RMS_NORM, build, norm_weights, claims)
+    return declared(name, Role.RMS_NORM, build, norm_weights, claims)
 
 
 def scaled_dot_product_attention(
@@ -206,13 +206,14 @@ def additive(mask: Tensor, query: Tensor) -> Mapping[str, Any]:
     return {"attn_mask": torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -torch.inf)}
 
 
-def _declared(
+def declared(
     name: str,
     role: Role,
     build: Callable[[Config], object],
     weights: Callable[[nn.Module], Mapping[str, Tensor]],
     claims: Mapping[str, object],
 ) -> Declaration:
+    """A part of torch.nn, under a name."""
     return Declaration(name=name, role=role, build=build, claims=validated(role, claims), weights=weights)
 
 
