@@ -223,11 +223,11 @@ def bias(
 
 
 def within_window(
-    mask: Bool[Tensor, "#batch #heads #q_len k_len"] | None,
+    mask: Bool[Tensor, "*#batch #heads #q_len k_len"] | None,
     query_positions: Int[Tensor, "#batch q_len"],
     key_positions: Int[Tensor, "#batch k_len"],
     config: Config,
-) -> Bool[Tensor, "#batch #heads #q_len k_len"] | None:
+) -> Bool[Tensor, "*#batch #heads #q_len k_len"] | None:
     """The mask, and where a causal subject claims a sliding window nothing further back than it reaches.
 
     Source:
