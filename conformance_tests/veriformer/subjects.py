@@ -19,7 +19,7 @@ from veriformer.process_state import seed
 from veriformer.steps import Steps
 from veriformer.weights import randomise
 from veriformer_spec.config import FIELDS, Config
-from veriformer_spec.role import FUNCTIONS, MODELS, Role
+from veriformer_spec.role import FUNCTIONS, LAYERED, MODELS, Role
 
 
 @dataclasses.dataclass
@@ -91,7 +91,7 @@ class Subject:
             d_head=case.d_head,
             d_value=case.d_value if self.role is Role.ATTENTION else case.d_head,
             d_ff=case.d_ff,
-            layers=case.layers,
+            layers=case.layers if self.role in LAYERED else 1,
             max_len=self.declaration.sizes.get("max_len", max(2 * longest, 16)),
             dropout=dropout,
             **{name: size for name, size in sizes.items() if size},
