@@ -20,7 +20,6 @@ from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
 from veriformer_spec import position
 
-
 SEQUENCES = cases(batch=(1, 2), q_len=(3, 7), heads=(1, 3), d_head=(2, 8))
 """Two features too, which are one pair; of four on, halves and neighbours are different pairs."""
 PAIRED = cases(batch=(1, 2), q_len=(3, 6), heads=(1, 3), d_head=(4, 8))
@@ -45,7 +44,8 @@ class Turning:
 
     def angle(self, place: int, pair: int, d_head: int) -> float:
         """By how much one pair turns at one position, in radians."""
-        return self.sign * (place + self.first) / self.scaling * self.base ** (-2 * pair * self.exponent / d_head)
+        frequency: float = self.base ** (-2 * pair * self.exponent / d_head)
+        return self.sign * (place + self.first) / self.scaling * frequency
 
     def partners(self, d_head: int) -> list[tuple[int, int]]:
         """The features of each pair."""

@@ -1,0 +1,189 @@
+"""Faults in rotary encoding, planted in the reference."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from veriformer.faults.fault import Fault, Planted
+from veriformer_reference import rotary
+from veriformer_spec import position
+from veriformer_spec.config import Config
+from veriformer_spec.role import Role
+
+HALVES = Planted(role=Role.ROTARY_ENCODING)
+ADJACENT = Planted(role=Role.ROTARY_ENCODING, claims={"rotary_pairing": "adjacent", "rotary_base": 500000.0})
+STRETCHED = Planted(role=Role.ROTARY_ENCODING, claims={"rotary_scaling": 4.0})
+
+pairs, join, angles, turn, rotate = rotary.pairs, rotary.join, rotary.angles, rotary.turn, rotary.rotate
+frequencies = rotary.frequencies
+
+
+TURNED_THE_OTHER_WAY = Fault(
+    id="turned-the-other-way",
+    sentence="The minus sign stands at the wrong sine: every pair turns clockwise.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION,),
+    source="experience: rotate_half written as cat((x2, -x1))",
+    written="x * cos + torch.cat((x2, -x1), dim=-1) * sin",
+    mend="x * cos + torch.cat((-x2, x1), dim=-1) * sin",
+    patches=(("rotary.turn", lambda x, angles, pairing: turn(x, -angles, pairing)),),
+    planted=(HALVES, ADJACENT),
+)
+
+ROTARY_EXPONENT_WITHOUT_THE_TWO = Fault(
+    id="rotary-exponent-without-the-two",
+    sentence="The exponent is i/d_head where 2i/d_head is meant.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION,),
+    source="experience",
+    written="base ** (-torch.arange(d_head // 2) / d_head)",
+    mend="base ** (-torch.arange(0, d_head, 2) / d_head)",
+    patches=(("rotary.frequencies", lambda d_head, base, device: frequencies(d_head, base, device).sqrt()),),
+    planted=(HALVES, ADJACENT),
+)
+
+FREQUENCIES_OF_THE_MODEL = Fault(
+    id="rotary-frequencies-of-the-model",
+    sentence="The frequencies divide by d_model where d_head is meant.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION,),
+    source="experience",
+    written="base ** (-torch.arange(0, d_head, 2) / d_model)",
+    mend="base ** (-torch.arange(0, d_head, 2) / d_head)",
+    patches=(
+        ("rotary.frequencies", lambda d_head, base, device: frequencies(2 * d_head, base, device)[: d_head // 2]),
+    ),
+    planted=(HALVES, ADJACENT),
+)
+
+ROTARY_BASE_IGNORED = Fault(
+    id="rotary-base-ignored",
+    sentence="The base is 10000, whatever is configured.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION,),
+    source="experience: rope_theta of the newer checkpoints not passed on",
+    written="10000 ** (-torch.arange(0, d_head, 2) / d_head)",
+    mend="config.rope_theta ** (-torch.arange(0, d_head, 2) / d_head)",
+    patches=(("rotary.frequencies", lambda d_head, base, device: frequencies(d_head, 10000.0, device)),),
+    planted=(ADJACENT,),
+)
+
+
+def multiplied(positions: Tensor, d_head: int, config: Config) -> Tensor:
+    return angles(positions, d_head, dataclasses.replace(config, rotary_scaling=1 / config.rotary_scaling))
+
+
+SCALING_MULTIPLIED = Fault(
+    id="rotary-scaling-multiplied",
+    sentence="Positions are multiplied by the scaling where they are divided.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION,),
+    source="experience",
+    written="positions * scaling",
+    mend="positions / scaling",
+    patches=(("rotary.angles", multiplied),),
+    planted=(STRETCHED,),
+)
+
+ROTARY_FROM_ONE = Fault(
+    id="rotary-from-one",
+    sentence="The first position turns by one step: positions count from one.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION, position.ROTARY_KEEPS_NORMS),
+    source="experience",
+    written="torch.arange(1, length + 1)",
+    mend="torch.arange(length)",
+    patches=(("rotary.rotate", lambda x, positions, config: rotate(x, positions + 1, config)),),
+    planted=(HALVES, ADJACENT),
+)
+
+ROTARY_START_IGNORED = Fault(
+    id="rotary-start-ignored",
+    sentence="Every chunk counts from zero: where it starts is not asked.",
+    clauses=(position.ROTARY_STARTS_WHERE_TOLD,),
+    source="experience: the cached length not passed on",
+    written="positions = torch.arange(x.shape[-2])",
+    mend="positions = torch.arange(start, start + x.shape[-2])",
+    patches=(("rotary.rotate", lambda x, positions, config: rotate(x, torch.arange(x.shape[-2])[None], config)),),
+    planted=(HALVES, ADJACENT),
+)
+
+
+def mirrored(x: Tensor, turned_by: Tensor, pairing: str) -> Tensor:
+    first, second = pairs(x, pairing)
+    cosine, sine = torch.cos(turned_by).to(x.dtype), torch.sin(turned_by).to(x.dtype)
+    return join(first * cosine + second * sine, first * sine + second * cosine, pairing)
+
+
+ROTARY_SIGN_LOST = Fault(
+    id="rotary-sign-lost",
+    sentence="Both sines are added, so that pairs are stretched and not turned.",
+    clauses=(position.ROTARY_KEEPS_NORMS, position.ROTARY_EQUALS_ITS_EQUATION),
+    source="experience: rotate_half without its minus",
+    written="x * cos + torch.cat((x2, x1), dim=-1) * sin",
+    mend="x * cos + torch.cat((-x2, x1), dim=-1) * sin",
+    patches=(("rotary.turn", mirrored),),
+    planted=(HALVES, ADJACENT),
+)
+
+
+def other(pairing: str) -> str:
+    return "halves" if pairing == "adjacent" else "adjacent"
+
+
+THE_OTHER_PAIRS = Fault(
+    id="rotary-pairs-of-the-other-convention",
+    sentence="Weights made for halves meet code that turns neighbours, or the other way round.",
+    clauses=(position.ROTARY_PAIRS_AS_CLAIMED,),
+    source="https://github.com/huggingface/transformers/issues/25199",
+    written="x1, x2 = x[..., ::2], x[..., 1::2]",
+    mend="x1, x2 = x.chunk(2, dim=-1)",
+    patches=(("rotary.turn", lambda x, turned_by, pairing: turn(x, turned_by, other(pairing))),),
+    planted=(HALVES, ADJACENT),
+)
+
+
+def joined_otherwise(first: Tensor, second: Tensor, pairing: str) -> Tensor:
+    return join(first, second, other(pairing))
+
+
+JOINED_OTHERWISE = Fault(
+    id="rotary-pairs-joined-otherwise",
+    sentence="Pairs are taken by one convention and put back by the other.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION, position.ROTARY_PAIRS_AS_CLAIMED, position.ROTARY_KEEPS_NORMS),
+    source="experience: torch.cat where torch.stack(...).flatten(-2) is meant",
+    written="torch.cat((turned_first, turned_second), dim=-1)  # after x[..., ::2], x[..., 1::2]",
+    mend="torch.stack((turned_first, turned_second), dim=-1).flatten(-2)",
+    patches=(("rotary.join", joined_otherwise),),
+    planted=(
+        Planted(role=Role.ROTARY_ENCODING, claims={"rotary_pairing": "adjacent"}),
+        Planted(role=Role.ROTARY_ENCODING),
+    ),
+)
+
+
+def added(x: Tensor, positions: Tensor, config: Config) -> Tensor:
+    turned_by = angles(positions, x.shape[-1], config)[:, None]
+    return x + join(turned_by.sin(), turned_by.cos(), config.rotary_pairing).to(x.dtype)
+
+
+TABLE_ADDED_IN_PLACE_OF_TURNING = Fault(
+    id="table-added-in-place-of-turning",
+    sentence="Sines and cosines are added to queries and keys, as an absolute table, where they turn them.",
+    clauses=(
+        position.ROTARY_DEPENDS_ONLY_ON_THE_DIFFERENCE,
+        position.ROTARY_EQUALS_ITS_EQUATION,
+        position.ROTARY_KEEPS_NORMS,
+    ),
+    source="experience",
+    written="q + table, k + table",
+    mend="q * cos + rotate_half(q) * sin, and the same for k",
+    patches=(("rotary.rotate", added),),
+    planted=(HALVES, ADJACENT),
+)
+
+POSITIONS_CLAMPED_TO_A_TABLE = Fault(
+    id="rotary-positions-clamped",
+    sentence="Positions beyond the table turn as its last one does, and nobody is told.",
+    clauses=(position.ROTARY_DEPENDS_ONLY_ON_THE_DIFFERENCE, position.ROTARY_STARTS_WHERE_TOLD),
+    source="experience",
+    written="cos[positions.clamp(max=len(cos) - 1)]",
+    mend="cos[positions]",
+    patches=(("rotary.rotate", lambda x, positions, config: rotate(x, positions.clamp(max=4), config)),),
+    planted=(HALVES, ADJACENT),
+)
