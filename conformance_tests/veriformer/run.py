@@ -17,6 +17,7 @@ from veriformer.isolation import Child, Ended, why_no_child
 from veriformer.judge import FLAKY
 from veriformer.request import Request
 from veriformer.result import CANNOT_RUN, WRONG_USAGE, Result, footer_of
+from veriformer.steps import Steps
 from veriformer.verdict import CaseEvidence, Footer, Header, Status, Verdict
 from veriformer.worker import JUDGED_LAST, Found, Load, Position, clauses_for, every_property, work
 from veriformer_spec.chapters import CLAUSES
@@ -44,6 +45,7 @@ def check(
     role: str | None = None,
     weights: Weights | None = None,
     sizes: Fixed | None = None,
+    steps: Steps | None = None,
     budget: str = "standard",
     device: Any = "cpu",
     dtype: Any = "float64",
@@ -65,6 +67,7 @@ def check(
         role: what the subject claims to be.
         weights: a function from the module to its tensors under the reference's parameter names.
         sizes: sizes that cannot be changed.
+        steps: how a causal language model goes on from what it has read, where it claims ``cache=True``.
         budget: quick, standard or deep: 5, 25 or 400 cases for each property.
         seed: 0 draws the same cases each time; another number hunts.
         only: clause ids or chapters; none means all.
@@ -82,7 +85,7 @@ def check(
     """
     from veriformer.targets import found
 
-    subject = found(build, role=role, weights=weights, sizes=sizes, claims=claims)
+    subject = found(build, role=role, weights=weights, sizes=sizes, steps=steps, claims=claims)
     request = Request(
         budget=budget,
         device=str(device),

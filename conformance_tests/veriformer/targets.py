@@ -20,6 +20,7 @@ from torch import nn
 from veriformer.declaration import ATTRIBUTE, Declaration, Fixed, Weights, require_steps, role_named
 from veriformer.errors import CannotLoad, UsageError
 from veriformer.request import nearest
+from veriformer.steps import Steps
 from veriformer.worker import Found
 from veriformer_spec.config import ClaimError, Config, validated
 
@@ -30,9 +31,10 @@ def declared(
     role: str | None = None,
     weights: Weights | None = None,
     sizes: Fixed | None = None,
+    steps: Steps | None = None,
     claims: Mapping[str, object],
 ) -> Declaration:
-    """What ``build`` declares, with what is said beside it: role, claims, weights and sizes given here go before its own.
+    """What ``build`` declares, with what is said beside it: role, claims, weights, steps and sizes given here go before its own.
 
     Raises:
         UsageError: it is no build function, module or declaration; or says no role, and none is given.
@@ -44,12 +46,13 @@ def declared(
     # claims that mean nothing for another role do not follow into it; those of the same role do
     kept = own.claims if known is own.role else {}
     checked = validated(known, {**kept, **_without_module(claims)})
-    require_steps(checked, own.steps)
+    require_steps(checked, steps or own.steps)
     return dataclasses.replace(
         own,
         role=known,
         claims=checked,
         weights=weights or own.weights,
+        steps=steps or own.steps,
         sizes=sizes.sizes if sizes is not None else own.sizes,
         has_module=own.has_module and claims.get("module", ...) is not None,
     )
@@ -93,6 +96,7 @@ def found(
     role: str | None = None,
     weights: Weights | None = None,
     sizes: Fixed | None = None,
+    steps: Steps | None = None,
     claims: Mapping[str, object],
     target: str | None = None,
 ) -> Found:
@@ -101,10 +105,10 @@ def found(
     Args:
         target: what was typed; None asks for it to be found out.
     """
-    declaration = declared(build, role=role, weights=weights, sizes=sizes, claims=claims)
+    declaration = declared(build, role=role, weights=weights, sizes=sizes, steps=steps, claims=claims)
     own = build if isinstance(build, Declaration) else getattr(build, ATTRIBUTE, None)
     if target is None:
-        target = "" if weights is not None else _typed(declaration.build)
+        target = "" if weights is not None or steps is not None else _typed(declaration.build)
     options: list[str] = []
     if role is not None:
         options += ["--as", str(declaration.role)]

@@ -11,6 +11,7 @@ from veriformer.expectations import read as read_expectations
 from veriformer.report.terminal import failure_text
 from veriformer.request import Request
 from veriformer.run import Session
+from veriformer.steps import Steps
 from veriformer.targets import found
 from veriformer.verdict import Status
 from veriformer_spec.clause import Level
@@ -22,6 +23,7 @@ def conformance(
     role: str | None = None,
     weights: Weights | None = None,
     sizes: Fixed | None = None,
+    steps: Steps | None = None,
     budget: str = "standard",
     device: Any = "cpu",
     dtype: Any = "float64",
@@ -52,7 +54,7 @@ def conformance(
         isolate=isolate,
         time_limit=time_limit,
     )
-    session = Session(found(build, role=role, weights=weights, sizes=sizes, claims=claims), request)
+    session = Session(found(build, role=role, weights=weights, sizes=sizes, steps=steps, claims=claims), request)
 
     @pytest.mark.parametrize("clause", session.clauses)
     def test(clause: str) -> None:
