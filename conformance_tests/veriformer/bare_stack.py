@@ -2,129 +2,31 @@
 
 Every matrix is zero, every gain is one, and every other vector as long as a token holds the same numbers ``b``. Then
 each sublayer returns its output bias ``b`` whatever its input, whichever vector is which, and skips and norms are all
-that is left. They are computed here by hand, without the reference, and under every other arrangement that is tempting.
+that is left. ``arrangements`` computes them by hand, and under every other arrangement that is tempting.
 """
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from veriformer import tolerance
+from veriformer import arrangements, tolerance
+from veriformer.arrangements import Arrangement, Departure, Norm
 from veriformer.case import Case
 from veriformer.inputs import Inputs, generator
 from veriformer.outcome import NotChecked, Violation
 from veriformer.subjects import Instance, Subject
 from veriformer.weights import can_be_cleared, is_untouched_gain, is_vector, is_view_into, trainable
-from veriformer_spec.role import Role
+from veriformer_spec.role import DECODERS, LAYERED, Role
 
 ROUGHLY = 1e-3
 """Share of the output below which a difference is the norm's doing (its eps), and not the arrangement's."""
 
-HELD = {
-    "sum": "the sum: the tensor it holds was added to in place",
-    "normed": "the normalised input",
-    "relu": "its input after a ReLU in place",
-}
-"""What a skip may hold in its input's place."""
-
 HOPELESS = 2.0**14
 """Units beyond which no rounding explains a difference: norms are well conditioned, their inputs being far from constant."""
-
-COMMON_EPS = (1e-5, 1e-6, 1e-12, 0.0)
-"""Those that are tried together with another arrangement."""
-
-OTHER_EPS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-4, 1e-3, 0.0, 1e-9, 1e-10, 1e-2, 0.1, 1.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Norm:
-    """How a norm computes.
-
-    Attributes:
-        gain: what the normalised value is multiplied by when the stack is stripped: ``1``, ``2``, ``b`` or ``1 + b``.
-        outside: eps is added to the root and not to the variance.
-    """
-
-    kind: str
-    eps: float
-    gain: str
-    shift: bool
-    outside: bool = False
-    unbiased: bool = False
-
-    def normalised(self, x: Tensor) -> Tensor:
-        """Before gain and shift."""
-        centred = x - x.mean(-1, keepdim=True) if self.kind == "layer" else x
-        divisor = x.shape[-1] - 1 if self.unbiased else x.shape[-1]
-        square = centred.square().sum(-1, keepdim=True) / divisor
-        return centred / (square.sqrt() + self.eps if self.outside else (square + self.eps).sqrt())
-
-    def __call__(self, x: Tensor, b: Tensor) -> Tensor:
-        """With the gain and the shift that ``bare`` leaves."""
-        scaled = (
-            self.normalised(x)
-            * {"1": torch.ones_like(b), "2": 2 * torch.ones_like(b), "b": b, "1 + b": 1 + b}[self.gain]
-        )
-        return scaled + b if self.shift else scaled
-
-
-@dataclasses.dataclass(frozen=True)
-class Arrangement:
-    """Where skips and norms stand; the defaults are right, every other value is a mistake or another claim.
-
-    Attributes:
-        first, second: what the first and the second skip multiply their input by.
-        of: what the first and the second skip hold: their ``input``, or the input ``normed``, or the ``sum`` with the
-            sublayer's output (an alias of a tensor that was added to in place), or the input cut by a ``relu`` in place.
-        from_first: the second skip adds the first one's input.
-        lost: how many layers leave no trace.
-        absent: whether the first and the second norm are missing.
-    """
-
-    placement: str
-    final_norm: bool
-    first: float = 1.0
-    second: float = 1.0
-    of: tuple[str, str] = ("input", "input")
-    from_first: bool = False
-    lost: int = 0
-    absent: tuple[bool, bool] = (False, False)
-    bias: bool = True
-
-    def run(self, x: Tensor, b: Tensor, norm: Norm, layers: int) -> Tensor:
-        """What comes out."""
-        for _ in range(layers - self.lost):
-            entered = x
-            x = self._connect(x, x, b, norm, 0)
-            x = self._connect(x, entered if self.from_first else x, b, norm, 1)
-        return norm(x, b) if self.final_norm else x
-
-    def _connect(self, x: Tensor, source: Tensor, b: Tensor, norm: Norm, which: int) -> Tensor:
-        constant = b if self.bias else torch.zeros_like(b)
-        factor, held = (self.first, self.second)[which], source
-        if self.of[which] == "normed":
-            held = norm(source, b)
-        elif self.of[which] == "sum":
-            held = 2 * x + constant  # what x + constant is, once more
-        elif self.of[which] == "relu":
-            held = source.clamp(min=0)
-        total = factor * held + constant
-        if self.placement == "branch":
-            return factor * held + norm(constant.expand_as(x), b)
-        return norm(total, b) if self.placement == "post" and not self.absent[which] else total
-
-
-@dataclasses.dataclass(frozen=True)
-class Departure:
-    """How a stack that is not as claimed behaves: what differs, in words, and whether the arrangement or the norm does."""
-
-    words: str
-    arrangement: Arrangement
-    norm: Norm
 
 
 @dataclasses.dataclass
@@ -174,8 +76,15 @@ def claimed_norm(subject: Subject) -> Norm:
 def claimed_arrangement(instance: Instance) -> Arrangement:
     """Skips and norms as claimed."""
     config = instance.config
-    final = config.ends_in_norm if instance.subject.role is Role.ENCODER else False
-    return Arrangement(placement=config.norm, final_norm=final, bias=config.bias)
+    final = config.ends_in_norm if instance.subject.role in LAYERED else False
+    return Arrangement(
+        placement=config.norm, final_norm=final, sublayers=sublayers(instance.subject.role), bias=config.bias
+    )
+
+
+def sublayers(role: Role) -> int:
+    """How many sublayers a layer has: a decoder's looks at the memory too."""
+    return 3 if role in DECODERS else 2
 
 
 class Stripper:
@@ -203,9 +112,11 @@ class Stripper:
             self.gains = [] if self.one_plus else [each for each in long if is_untouched_gain(each)]
             self.vectors = [each for each in long if not any(each is gain for gain in self.gains)]
         self.silent = by_name or can_be_cleared(module)
-        wanted = 2 * (1 if instance.config.layer_parameters == "shared" else instance.config.layers)
+        wanted = sublayers(instance.subject.role) * (
+            1 if instance.config.layer_parameters == "shared" else instance.config.layers
+        )
         config, found = instance.config, len(self.gains)
-        stack = instance.subject.role is Role.ENCODER
+        stack = instance.subject.role in LAYERED
         self.understood = by_name or self.one_plus or wanted <= found <= wanted + stack
         self.for_sure = by_name or self.one_plus or found == wanted + (stack and config.ends_in_norm)
 
@@ -226,6 +137,8 @@ def look(subject: Subject, case: Case) -> Seen:
     Raises:
         NotChecked: it does not behave as claimed, but its gains were not found, so that it may be right.
     """
+    if subject.claims.get("entrance", "none") != "none":
+        raise NotChecked("input enters by a projection, which is silent once the stack is stripped")
     small = math.sqrt(float(subject.claims["eps"])) or 1e-3
     inputs = subject.inputs(case)
     b = torch.randn(case.d_model, generator=generator(case.seed + 3), dtype=torch.float64) / 2
@@ -236,7 +149,7 @@ def look(subject: Subject, case: Case) -> Seen:
     for vector, scale in ((torch.zeros_like(b), 1.0), (torch.zeros_like(b), small), (b, 1.0)):
         stripper.leave(vector)
         x = inputs.tensors[0] * scale
-        got = instance(dataclasses.replace(inputs, tensors=(x,)))
+        got = instance(dataclasses.replace(inputs, tensors=(x, *inputs.tensors[1:])))
         probes.append(Probe(x.double().cpu(), vector.double().cpu(), got.double().cpu()))
     return _explained(instance, inputs, probes, stripper)
 
@@ -268,10 +181,11 @@ def _explained(instance: Instance, inputs: Inputs, probes: list[Probe], stripper
         raise NotChecked("with all matrices zero the output is not finite: weights not understood; give a mapping")
     worst, wanted = wrong[0], expected(wrong[0], arrangement, norm)
     rough = all(_roughly(probe.got, expected(probe, arrangement, norm)) for probe in (probes[0], probes[2]))
-    for departure in _departures(instance, arrangement, norm, both=not rough):
+    config, stack = instance.config, instance.subject.role in LAYERED
+    for departure in arrangements.departures(config, arrangement, norm, stack=stack, both=not rough):
         if fits(departure.arrangement, departure.norm, probes):
             return Seen(departure, False, False, worst, wanted)
-    for words, changed in _arrangements(instance, arrangement):
+    for words, changed in arrangements.others(config, arrangement, stack=stack):
         moved = dataclasses.replace(arrangement, placement=changed.placement, final_norm=changed.final_norm)
         legal = changed == moved and changed.placement != "branch"
         # another legal claim is believed where eps does not show; a fault is named only where every probe agrees
@@ -312,81 +226,9 @@ def _roughly(got: Tensor, expected: Tensor) -> bool:
     return bool((got - expected).abs().max() <= ROUGHLY * expected.abs().max())
 
 
-def _departures(instance: Instance, arrangement: Arrangement, norm: Norm, *, both: bool) -> Iterator[Departure]:
-    """Everything tempting, the simplest first: another norm, another arrangement, then (``both``) one of each."""
-    norms, arrangements = list(_norms(norm)), list(_arrangements(instance, arrangement))
-    for words, other in norms:
-        yield Departure(words, arrangement, other)
-    for words, changed in arrangements:
-        yield Departure(words, changed, norm)
-    for norm_words, other in norms if both else ():
-        if other.eps not in COMMON_EPS:
-            continue
-        for words, changed in arrangements:
-            yield Departure(f"{words}, and {norm_words}", changed, other)
-
-
-def _norms(norm: Norm) -> Iterator[tuple[str, Norm]]:
-    for eps in OTHER_EPS:
-        if eps != norm.eps:
-            yield f"eps is {eps:g}", dataclasses.replace(norm, eps=eps)
-    for unbiased in (False, True):
-        for eps in dict.fromkeys((norm.eps, 1e-5, 1e-6, 1e-12, 1e-8)):
-            words = f"eps={eps:g} is added outside the root"
-            yield words, dataclasses.replace(norm, outside=True, unbiased=unbiased, eps=eps)
-    yield "the variance is unbiased", dataclasses.replace(norm, unbiased=True)
-    other = "rms" if norm.kind == "layer" else "layer"
-    for shift in (False, True):
-        yield f"normalization={other}", dataclasses.replace(norm, kind=other, shift=shift)
-    yield "the shift is as not claimed", dataclasses.replace(norm, shift=not norm.shift)
-    yield "the gain is as not claimed", dataclasses.replace(norm, gain={"1": "2", "1 + b": "b"}[norm.gain])
-
-
-def _arrangements(instance: Instance, arrangement: Arrangement) -> Iterator[tuple[str, Arrangement]]:
-    change = dataclasses.replace
-    other = "pre" if arrangement.placement == "post" else "post"
-    final_words = "ends in a norm" if not arrangement.final_norm else "does not end in a norm"
-    yield f"norm={other}", change(arrangement, placement=other)
-    if instance.subject.role is Role.ENCODER:
-        yield f"it {final_words}", change(arrangement, final_norm=not arrangement.final_norm)
-        yield (
-            f"norm={other}, and it {final_words}",
-            change(arrangement, placement=other, final_norm=not arrangement.final_norm),
-        )
-        for lost in range(1, instance.config.layers):
-            yield f"{lost} of {instance.config.layers} layers leave no trace", change(arrangement, lost=lost)
-    yield "the norm stands on the sublayer's output, before the addition", change(arrangement, placement="branch")
-    if arrangement.placement == "post":
-        yield "the first norm is missing", change(arrangement, absent=(True, False))
-        yield "the second norm is missing", change(arrangement, absent=(False, True))
-    yield "the second skip adds the first skip's input", change(arrangement, from_first=True)
-    for where, first, second in (
-        ("each skip", True, True),
-        ("the first skip", True, False),
-        ("the second skip", False, True),
-    ):
-        for held, words in HELD.items():
-            yield (
-                f"{where} holds {words}",
-                change(arrangement, of=(held if first else "input", held if second else "input")),
-            )
-    config = instance.config
-    roots = [root for size in (config.d_head, config.d_model) for root in (size**-0.5, size**0.5)]
-    factors = [0.0, 2.0, 0.5, 0.5**0.5, 2**0.5, 3.0, 0.1, 0.25, *roots]
-    for factor in dict.fromkeys(factors):
-        for where, first, second in (
-            ("both skips", True, True),
-            ("the first skip", True, False),
-            ("the second skip", False, True),
-        ):
-            words = f"{where} missing" if factor == 0 else f"{where} multiplied by {factor:.3g}"
-            yield words, change(arrangement, first=factor if first else 1.0, second=factor if second else 1.0)
-    yield "bias is as not claimed", change(arrangement, bias=not arrangement.bias)
-
-
 def _positions(instance: Instance, inputs: Inputs) -> Tensor:
     """What is added at the bottom: a learned table was set to zero, the sinusoidal one is computed by hand."""
-    if instance.config.positions != "sinusoidal" or instance.subject.role is not Role.ENCODER:
+    if instance.config.positions != "sinusoidal" or instance.subject.role not in LAYERED:
         return torch.zeros(1, dtype=torch.float64)
     return sinusoidal_table(inputs.q_len, instance.config.d_model)
 

@@ -10,7 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-from veriformer.bare_stack import OTHER_EPS, Norm, claimed_norm
+from veriformer.arrangements import OTHER_EPS, Norm
+from veriformer.bare_stack import claimed_norm
 from veriformer.case import Case
 from veriformer.inputs import generator
 from veriformer.subjects import Instance, Subject

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from veriformer import bare_stack, norm_probe, tolerance
-from veriformer.bare_stack import Norm, claimed_norm
+from veriformer.arrangements import Norm
+from veriformer.bare_stack import claimed_norm
 from veriformer.case import Case
 from veriformer.norm_probe import call
 from veriformer.outcome import NotChecked, Violation
 from veriformer.subjects import Instance, Subject
 from veriformer.weights import is_untouched_gain, trainable
-from veriformer_spec.role import Role
+from veriformer_spec.role import LAYERED
 
 LARGE = 1e5
 """Size of tokens beside which no usual eps shows, and a sublayer's output keeps ten digits."""
@@ -48,7 +49,7 @@ def require_epsilon_of_a_stack(subject: Subject, case: Case) -> None:
 def _require_epsilon_before_sublayers(subject: Subject, case: Case) -> None:
     """Shrink the tokens and raise the gains to match: the sublayers then get the same input, if eps is as claimed."""
     case = dataclasses.replace(case, layers=1, d_ff=_other_size(subject, case))
-    if subject.config(case).ends_in_norm and subject.role is Role.ENCODER:
+    if subject.config(case).ends_in_norm and subject.role in LAYERED:
         return  # the final norm was seen, and hides the others
     eps = float(subject.claims["eps"])
     variances = (eps, 16 * eps) if eps else (1e-10, 1e-6)

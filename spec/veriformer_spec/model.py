@@ -14,23 +14,34 @@ EQUALS_THE_REFERENCE = Clause(
 )
 LOGITS_COVER_THE_VOCABULARY = Clause(
     id="model.logits-cover-the-vocabulary",
-    text="each position gets one logit for each word of the vocabulary, not a probability, also for a vocabulary of one, and changing an output "
-    "weight can change each",
+    text="each position gets one logit for each word of the vocabulary, also for a vocabulary of one: a number that differs from context to context, "
+    "and not a probability",
     source=f"{_SECTION}: linear transformation and softmax to predicted next-token probabilities",
     breaks="the softmax applied inside, twice with the loss; a vocabulary one word short; d_model in place of vocab",
     roles=MODELS,
 )
+NORMS_STAND_AS_CLAIMED = Clause(
+    id="model.norms-stand-as-claimed",
+    text="with token embeddings a million times as large, the logits at a position follow its own token alone where pre-norm layers are claimed, and "
+    "its neighbours too where post-norm layers are",
+    source="Xiong et al. 2020, section 3.2 and figure 1; Vaswani et al. 2017, section 3.1: LayerNorm(x + Sublayer(x))",
+    breaks="a residual taken after the norm, a norm forgotten before a sublayer, a skip missing, norm=pre claimed of a post-norm model",
+    roles=MODELS,
+    when={"norm": ("pre", "post"), "embedding_norm": (False,)},
+)
 FINAL_NORM_IS_AS_CLAIMED = Clause(
     id="model.a-final-norm-is-as-claimed",
-    text="where a stack ends in a norm, scaling what the last layer adds to the stream does not scale the logits; where it does not, it does",
+    text="with token embeddings a million times as large, the logits of pre-norm layers keep their size where the stack ends in a norm, and grow "
+    "as much where it does not; the source then shows in them only where the encoder does not end in one",
     source="Xiong et al. 2020, section 3.2; Radford et al. 2019, section 2.3: an additional layer normalization after the final block",
-    breaks="the final norm built and never called, called before the last layer, or forgotten",
+    breaks="the final norm built and never called, called before the last layer, or forgotten at the end of the encoder",
     roles=MODELS,
-    when={"norm": ("pre",)},
+    when={"norm": ("pre",), "embedding_norm": (False,)},
 )
 ONE_TOKEN_AND_THE_LONGEST_LENGTH = Clause(
     id="model.one-token-and-the-longest-length-work",
-    text="a sequence of one token and one of config.max_len tokens give logits, equal where they begin alike",
+    text="one token and config.max_len tokens give a logit for each of their positions, and where later tokens are hidden, the first position's "
+    "are the same",
     source=f"{_SECTION}; Radford et al. 2019, section 2.3: context size",
     breaks="a table one row short, a squeeze() that takes the batch or the time away",
     roles=MODELS,

@@ -37,8 +37,7 @@ MASK_REACHES_EVERY_LAYER = Clause(
 )
 MEMORY_REACHES_EVERY_LAYER = Clause(
     id="stack.the-memory-reaches-every-decoder-layer",
-    text="with any number of layers, the memory enters at each: a layer whose self-attention and feed-forward network return zeros still changes "
-    "its output with the memory",
+    text="with any number of layers the memory enters at each: every further layer has as many weights that read the memory as the first",
     source="Vaswani et al. 2017, section 3.1: the decoder inserts a third sub-layer in each layer, over the output of the encoder stack",
     breaks="the memory passed to the first layer only, each layer given the layer below as its memory",
     roles=(Role.DECODER,),

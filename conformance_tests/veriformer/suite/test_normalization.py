@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from veriformer import bare_stack, norm_probe, oracle, perturbation, stack_epsilon, tolerance
-from veriformer.bare_stack import Norm, claimed_norm
+from veriformer.arrangements import Norm
+from veriformer.bare_stack import claimed_norm
 from veriformer.case import Case
 from veriformer.inputs import generator
 from veriformer.norm_probe import Affine, call

@@ -13,8 +13,7 @@ from veriformer_spec import residual
 from veriformer_spec.role import Role
 
 RATE = 0.5
-INPUTS = ("input", "input")
-STACKS = cases(d_head=(3, 4), layers=(1, 3), q_len=(2, 4))
+STACKS = cases(d_head=(3, 4), layers=(1, 3), q_len=(2, 4), sides=("self",))
 """Six features or more: with fewer a norm maps different tokens to nearly the same."""
 
 
@@ -23,7 +22,7 @@ def skip_is_wrong(seen: Seen) -> bool:
     if seen.departure is None:
         return False
     arrangement = seen.departure.arrangement
-    return (arrangement.first, arrangement.second) != (1.0, 1.0) or arrangement.of != INPUTS
+    return bool(arrangement.factors or arrangement.of)
 
 
 @checks(residual.THE_SKIP_ADDS_THE_INPUT_ONCE, sentence="2f3e8a3c", cases=STACKS, most=10)
@@ -42,9 +41,7 @@ def test_the_skip_adds_the_input_once(subject: Subject, case: Case) -> None:
 def test_the_skip_holds_the_value_before_the_sublayer(subject: Subject, case: Case) -> None:
     """With sublayers that return a constant, each skip is seen to hold its own sublayer's input."""
     seen = bare_stack.look(subject, case)
-    if seen.departure and (
-        seen.departure.arrangement.from_first or set(seen.departure.arrangement.of) & {"sum", "relu"}
-    ):
+    if seen.departure and (seen.departure.arrangement.earlier or seen.departure.arrangement.holds & {"sum", "relu"}):
         raise seen.violation(seen.departure.words)
     if seen.unexplained:
         raise NotChecked("with sublayers that return a constant, the output is explained by no arrangement of skips")
@@ -56,7 +53,7 @@ def test_norm_placement_is_as_claimed(subject: Subject, case: Case) -> None:
     seen = bare_stack.look(subject, case)
     claimed = str(subject.claims["norm"])
     if seen.departure and (
-        seen.departure.arrangement.placement != claimed or "normed" in seen.departure.arrangement.of
+        seen.departure.arrangement.placement != claimed or "normed" in seen.departure.arrangement.holds
     ):
         raise seen.violation(f"the claim norm={claimed} does not hold: it behaves as {seen.departure.words}")
     if seen.departure and any(seen.departure.arrangement.absent):

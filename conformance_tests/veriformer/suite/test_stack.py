@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+import re
 
 import torch
 from torch import Tensor
 
-from veriformer import oracle, perturbation
+from veriformer import calls, oracle, perturbation
 from veriformer.case import Case
 from veriformer.inputs import Inputs, generator
 from veriformer.masks import reachable
@@ -14,9 +15,10 @@ from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
+from veriformer.visibility import may_see
 from veriformer.weights import is_vector, trainable
 from veriformer_spec import stack
-from veriformer_spec.role import Role
+from veriformer_spec.role import MODELS
 
 SIZES = (1.0, 1.0, 1.0, 1e-2, 30.0)
 """Sizes of the tokens: ordinary ones, ones as small as eps, and large ones."""
@@ -37,7 +39,7 @@ def test_equals_the_reference(subject: Subject, case: Case) -> None:
     """With the subject's weights the reference gives the same, with and without gradients, for tokens of every size."""
     instance, inputs = subject.instance(case), subject.inputs(case)
     size = SIZES[case.seed % len(SIZES)]
-    inputs = dataclasses.replace(inputs, tensors=tuple(each * size for each in inputs.tensors))
+    inputs = calls.mapped(inputs, lambda each: size * each)
     oracle.require_equals_the_reference(
         instance, inputs, "with the subject's weights the reference gives something else", grad=bool(case.seed // 8 % 2)
     )
@@ -57,7 +59,7 @@ def _count(parameters: list[Tensor], *, inside: int = 0) -> int:
     )
 
 
-@checks(stack.LAYERS_OWN_THEIR_PARAMETERS, sentence="b407cccd", cases=cases(), most=3)
+@checks(stack.LAYERS_OWN_THEIR_PARAMETERS, sentence="b407cccd", cases=cases(sides=("self",)), most=3)
 def test_layers_own_their_parameters(subject: Subject, case: Case) -> None:
     """Build one, two and three layers, and count."""
     if "layers" in subject.declaration.sizes:
@@ -88,6 +90,28 @@ def test_layers_own_their_parameters(subject: Subject, case: Case) -> None:
             raise Violation(f"{listed}: every layer uses the same {what}")
 
 
+@checks(
+    stack.LAYERS_OWN_THEIR_PARAMETERS,
+    sentence="b407cccd",
+    cases=cases(layers=(2, 3), sides=("self",)),
+    needs_weights=True,
+    most=3,
+)
+def test_layers_own_their_parameters_by_mapping(subject: Subject, case: Case) -> None:
+    """Where the adapter says which tensor is which: no two layers of a stack are given the same one."""
+    mapping = oracle.mapped_weights(subject.instance(case))
+    if subject.claims["layer_parameters"] == "shared":
+        raise NotChecked("one set of parameters is claimed for all layers, and has one name")
+    held: dict[tuple[int, int, tuple[int, ...]], str] = {}
+    for name, tensor in mapping.items():
+        if "layers." not in name:
+            continue
+        place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
+        first = held.setdefault(place, name)
+        if first != name and _without_numbers(first) == _without_numbers(name):
+            raise Violation(f"{name} is the same tensor as {first}: layers share it")
+
+
 @checks(stack.EVERY_LAYER_RUNS, sentence="eeddec58", cases=cases(layers=(2, 3), q_len=(3, 5), d_head=(3, 4)), most=12)
 def test_every_layer_runs(subject: Subject, case: Case) -> None:
     """Every matrix has a part in the output; with shared parameters, every further layer changes it."""
@@ -95,6 +119,8 @@ def test_every_layer_runs(subject: Subject, case: Case) -> None:
     matrices = [(name, each) for name, each in trainable(instance.module_or_not_checked()) if not is_vector(each)]
     if not matrices:
         raise NotChecked("the subject has no trainable matrices")
+    if subject.role in MODELS:
+        matrices = _of_layers(subject, case, matrices)
     if subject.claims["layer_parameters"] == "shared":
         _require_another_layer_to_matter(subject, case, instance, inputs)
     dead = _without_effect(instance, inputs, matrices)
@@ -110,6 +136,36 @@ def test_every_layer_runs(subject: Subject, case: Case) -> None:
         raise Violation(
             f"the output does not depend on {len(dead)} of {len(matrices)} matrices: {listed}: a layer does not run, or its output is lost"
         )
+
+
+def _without_numbers(name: str) -> str:
+    return re.sub(r"\d+", "#", name)
+
+
+def _of_layers(
+    subject: Subject, case: Case, matrices: list[tuple[str, torch.nn.Parameter]]
+) -> list[tuple[str, torch.nn.Parameter]]:
+    """Those that come once with every layer, or grow with their number: a pooler that nobody calls is no layer.
+
+    Raises:
+        NotChecked: none do, as where all layers share one set.
+    """
+    if "layers" in subject.declaration.sizes:
+        shapes = {name: tuple(each.shape) for name, each in matrices}
+        patterns = [_without_numbers(name) for name in shapes]
+        found = [named for named in matrices if patterns.count(_without_numbers(named[0])) > 1]
+    else:
+        other = subject.instance(dataclasses.replace(case, layers=case.layers + 1), random_weights=False)
+        more = {name: tuple(each.shape) for name, each in trainable(other.module_or_not_checked())}
+        new = {_without_numbers(name) for name in more.keys() - dict(matrices).keys()}
+        found = [
+            (name, each)
+            for name, each in matrices
+            if _without_numbers(name) in new or more.get(name, each.shape) != tuple(each.shape)
+        ]
+    if not found and subject.claims["layer_parameters"] == "own":
+        raise NotChecked("no parameter comes once with every layer; see stack.layers-own-their-parameters")
+    return found
 
 
 def _require_another_layer_to_matter(subject: Subject, case: Case, instance: Instance, inputs: Inputs) -> None:
@@ -153,7 +209,7 @@ def _changing_it_shows(instance: Instance, inputs: Inputs, parameter: torch.nn.P
 @checks(
     stack.EVERY_LAYER_RUNS,
     sentence="eeddec58",
-    cases=cases(layers=(2, 3), q_len=(4, 5), d_head=(3, 4), masks=("arbitrary",)),
+    cases=cases(layers=(2, 3), q_len=(4, 5), d_head=(3, 4), masks=("arbitrary",), sides=("self",)),
     most=8,
 )
 def test_every_layer_runs_by_reach(subject: Subject, case: Case) -> None:
@@ -180,11 +236,11 @@ def test_the_mask_reaches_every_layer(subject: Subject, case: Case) -> None:
     """With two layers and more, a padded token is invisible to every other; where it is seen, say whether one layer hides it."""
     instance, inputs = subject.instance(case), subject.inputs(case)
     row = case.seed % case.batch
-    hidden = ~reachable(inputs.visible(), case.layers)[row]
+    hidden = ~may_see(case, inputs)[row]
     if not bool(hidden.any()):
         raise Vacuous("nothing is hidden")
     apart, _ = perturbation.key_influence(instance, inputs, row, case.seed, grad=False)
-    others = ~hidden & ~torch.eye(case.q_len, dtype=torch.bool)
+    others = ~hidden if inputs.crosses else ~hidden & ~torch.eye(case.q_len, dtype=torch.bool)
     if not bool((apart[others] > 0).any()):
         raise Vacuous("no token depends on any other")
     for grad in (False, True):
@@ -205,11 +261,12 @@ def test_the_mask_reaches_every_layer(subject: Subject, case: Case) -> None:
 
 
 def _one_layer_hides(subject: Subject, case: Case, inputs: Inputs, row: int) -> bool:
-    if "layers" in subject.declaration.sizes or subject.role is not Role.ENCODER:
+    if "layers" in subject.declaration.sizes:
         return False
-    hidden = ~reachable(inputs.visible(), 1)[row]
+    one = dataclasses.replace(case, layers=1)
+    hidden = ~may_see(one, inputs)[row]
     try:
-        instance = subject.instance(dataclasses.replace(case, layers=1))
+        instance = subject.instance(one)
         perturbation.require_invisible(instance, inputs, row, hidden, "", seed=case.seed, grad=False)
     except (Violation, SubjectError):
         return False
