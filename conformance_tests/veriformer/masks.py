@@ -32,8 +32,9 @@ def real_keys(
         sides: where padding may stand.
     """
     real = torch.ones(case.batch, case.k_len, dtype=torch.bool)
+    most = min(case.k_len, case.window or case.k_len)  # fewer are hidden, so that every window holds a real key
     for row in range(case.batch):
-        hidden = int(torch.randint(0, case.k_len, (1,), generator=random))
+        hidden = int(torch.randint(0, most, (1,), generator=random))
         side = sides[int(torch.randint(0, len(sides), (1,), generator=random))]
         if side == "right":
             real[row, case.k_len - hidden :] = False
@@ -41,7 +42,7 @@ def real_keys(
             real[row, :hidden] = False
         else:
             real[row, torch.randperm(case.k_len, generator=random)[:hidden]] = False
-    if case.k_len > 1 and bool(real.all()):
+    if most > 1 and bool(real.all()):
         real[0, 0 if sides == ("left",) else -1] = False  # a mask that hides nothing would test nothing
     if keeps_first:
         real[:, 0] = True
