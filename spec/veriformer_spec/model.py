@@ -34,7 +34,7 @@ FINAL_NORM_IS_AS_CLAIMED = Clause(
     text="with token embeddings a million times as large, the logits of pre-norm layers keep their size where the stack ends in a norm, and grow "
     "as much where it does not; the source then shows in them only where the encoder does not end in one",
     source="Xiong et al. 2020, section 3.2; Radford et al. 2019, section 2.3: an additional layer normalization after the final block",
-    breaks="the final norm built and never called, called before the last layer, or forgotten at the end of the encoder",
+    breaks="the final norm built and never called, or forgotten at the end of the encoder",
     roles=MODELS,
     when={"norm": ("pre",), "embedding_norm": (False,)},
 )
