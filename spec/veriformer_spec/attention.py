@@ -72,6 +72,7 @@ ADDING_A_CONSTANT_CHANGES_NOTHING = Clause(
     source=_SOFTMAX,
     breaks="an exponential without normalisation, a clamp or a mask by multiplication on the scores",
     roles=_ATTENTION,
+    when={"soft_cap": (None,)},
 )
 DOUBLING_THE_KEYS_CHANGES_NOTHING = Clause(
     id="attention.doubling-the-keys-changes-nothing",

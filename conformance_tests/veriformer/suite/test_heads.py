@@ -1,7 +1,6 @@
 """Heads, tested: split, attend in each head, merge, project back."""
 
 import dataclasses
-from collections.abc import Mapping
 
 import torch
 from hypothesis.strategies import SearchStrategy
@@ -10,6 +9,7 @@ from torch import Tensor
 from veriformer import perturbation, tolerance
 from veriformer.alternatives import factor, fitted_scale, legal_alternative, matches
 from veriformer.case import Case
+from veriformer.heads_by_hand import sum_over_heads
 from veriformer.inputs import Inputs, generator
 from veriformer.oracle import mapped_weights, oracle
 from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
@@ -111,45 +111,6 @@ def test_equals_the_reference(subject: Subject, case: Case) -> None:
         if not matches(got, expected, instance, inputs):
             message = "the output is not Concat(head_1, ..., head_h) Wᴼ" + legal_alternative(instance, inputs, got)
             require_same(instance, inputs, got, expected, message)
-
-
-def plain(query: Tensor, key: Tensor, value: Tensor, visible: Tensor, scale: float) -> Tensor:
-    """One head of one sequence, query by query: exponentials of scores, divided by their sum, weigh the values."""
-    rows = []
-    for position in range(query.shape[0]):
-        seen = visible[position].nonzero().flatten()
-        scores = (key[seen] * query[position]).sum(-1) * scale
-        shares = torch.exp(scores - scores.max())
-        rows.append((shares[:, None] * value[seen]).sum(0) / shares.sum())
-    return torch.stack(rows)
-
-
-def sum_over_heads(
-    instance: Instance, inputs: Inputs, mapping: Mapping[str, Tensor], group_of: Mapping[int, int], scale: float
-) -> Tensor:
-    """The multi-head output in a loop over sequences and heads, with each head's rows and columns cut out of the weights.
-
-    Args:
-        group_of: which key/value head each query head reads.
-    """
-    wide = {name: tensor.detach().double().cpu() for name, tensor in mapping.items()}
-    size = instance.config.d_head
-    queries, memory = (inputs.tensors[index].double().cpu() for index in (0, -1))
-    memory = queries if instance.config.memory == "query" else memory
-    visible = inputs.visible()
-
-    def own(name: str, head: int, tokens: Tensor) -> Tensor:
-        rows = slice(head * size, (head + 1) * size)
-        projected = torch.einsum("td,fd->tf", tokens, wide[f"{name}.weight"][rows])
-        return projected + wide[f"{name}.bias"][rows] if f"{name}.bias" in wide else projected
-
-    output = torch.zeros(*queries.shape[:2], wide["output.weight"].shape[0], dtype=torch.float64)
-    for row in range(queries.shape[0]):
-        for head, group in group_of.items():
-            key, value = own("key", group, memory[row]), own("value", group, memory[row])
-            found = plain(own("query", head, queries[row]), key, value, visible[row], scale)
-            output[row] += torch.einsum("tf,df->td", found, wide["output.weight"][:, head * size : (head + 1) * size])
-    return inputs.specified(output + wide["output.bias"] if "output.bias" in wide else output)
 
 
 def in_order(case: Case) -> dict[int, int]:
