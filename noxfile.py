@@ -77,6 +77,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def learn(session: nox.Session) -> None:
+    """Train small models to copy, rightly and with two mistakes in the loss; draws docs/learning.svg."""
+    install(session)
+    session.run("python", "benchmarks/learn.py", "--write", "docs/learning.svg", *session.posargs)
+
+
+@nox.session(default=False)
 def soak(session: nox.Session) -> None:
     """Judge torch.nn's parts under 200 seeds, in one process: no correct subject may ever fail."""
     install(session)
