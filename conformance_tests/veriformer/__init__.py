@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from veriformer.run import check
     from veriformer.steps import Steps
     from veriformer.testing import conformance
+    from veriformer_spec.config import Config
 
 __version__ = "0.1.0"
-__all__ = ["Fixed", "Result", "Steps", "Unsupported", "check", "conformance", "subject"]
+__all__ = ["Config", "Fixed", "Result", "Steps", "Unsupported", "check", "conformance", "subject"]
 
 _HOME = {
     "check": "veriformer.run",
     "conformance": "veriformer.testing",
     "subject": "veriformer.declaration",
+    "Config": "veriformer_spec.config",
     "Fixed": "veriformer.declaration",
     "Steps": "veriformer.steps",
     "Unsupported": "veriformer.errors",
