@@ -80,7 +80,7 @@ def combine(
 
     Source:
         Vaswani et al. 2017, section 3.2.3 (masking.masks-combine-by-conjunction, masking.masks-broadcast,
-        masking.a-prefix-is-bidirectional, masking.packed-sequences-do-not-mix).
+        masking.a-prefix-is-bidirectional, masking.packed-sequences-do-not-mix, masking.each-head-obeys-its-own-mask).
     """
     if mask is None:
         return causal_mask

@@ -110,7 +110,7 @@ def language_model(
 
     Source:
         Radford et al. 2019, section 2; Devlin et al. 2019, section 3 (model.equals-the-reference,
-        model.an-empty-sequence-raises-or-is-empty, model.a-row-of-padding-stays-in-its-row).
+        model.an-empty-sequence-raises-or-is-empty, model.a-row-of-padding-stays-in-its-row, model.norms-stand-as-claimed).
     """
     tokens = own.embedding(ids, segments)
     states = own.stack(tokens, masking.for_every_query(mask), positions(mask))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import veriformer_reference
+from self_tests.reference import calls
 from veriformer_reference import heads, position
 from veriformer_reference.build import build
 from veriformer_spec.config import CLAIMS, FIELDS, Config, validated
@@ -19,11 +20,12 @@ from veriformer_spec.role import Role
 Draw = Callable[..., Tensor]
 
 
-CPU = torch.device("cpu")
+NOT_CALLED_WITH_REAL_NUMBERS = {Role.GENERATION, Role.LEARNING_RATE_SCHEDULE}
+"""Roles whose result is a text, or a number: they have neither dtype nor gradient."""
 
 
 def call(
-    role: Role, config: Config, draw: Draw, dtype: torch.dtype, device: torch.device = CPU
+    role: Role, config: Config, draw: Draw, dtype: torch.dtype, device: torch.device = calls.CPU
 ) -> tuple[Tensor, tuple[int, ...]]:
     """The reference's output for one drawn input with a mask, and the shape that the role promises."""
     subject = build(role, config)
@@ -33,17 +35,18 @@ def call(
     def tensor(*shape: int) -> Tensor:
         return draw(*shape).to(device, dtype).requires_grad_()
 
-    x = tensor(2, 5, config.d_model)
-    mask = torch.ones(1, 1, 5, 5, dtype=torch.bool, device=device).tril()
-    if role is Role.ATTENTION:
-        query, key = tensor(2, config.heads, 5, config.d_head), tensor(2, config.kv_heads, 5, config.d_head)
-        value = tensor(2, config.kv_heads, 5, config.d_value)
-        return subject(query, key, value, mask), (2, config.heads, 5, config.d_value)
-    if role is Role.MULTI_HEAD_ATTENTION:
-        return subject(x, tensor(2, 5, config.d_model), mask), (2, 5, config.d_model)
-    if role in (Role.ENCODER_LAYER, Role.ENCODER):
-        return subject(x, mask), (2, 5, config.d_model)
-    return subject(x), (2, 5, config.d_model)
+    positional, named, shape = calls.arguments(role, config, tensor, device)
+    return subject(*positional, **named), shape
+
+
+NUMBERS: dict[str, tuple[object, ...]] = {
+    "scale": (*CLAIMS["scale"].values, 0.4),
+    "eps": (0, 1e-6),
+    "soft_cap": (None, 2.0),
+    "rotary_base": (100.0,),
+    "rotary_scaling": (4.0,),
+}
+"""Values of the claims that take numbers."""
 
 
 def every_claim() -> Iterator[Any]:
@@ -51,7 +54,7 @@ def every_claim() -> Iterator[Any]:
     for role in Role:
         yield pytest.param(role, {}, id=f"{role}")
         for name in validated(role, {}):
-            values = {"scale": (*CLAIMS["scale"].values, 0.4), "eps": (0, 1e-6)}.get(name, CLAIMS[name].values)
+            values = NUMBERS.get(name, CLAIMS[name].values)
             for value in values:
                 if name == "kv_heads":
                     yield pytest.param(role, {"kv_heads": 2 if value == "grouped" else 4}, id=f"{role}-{name}-{value}")
@@ -66,16 +69,39 @@ def every_claim() -> Iterator[Any]:
 @pytest.mark.parametrize(("role", "claims"), list(every_claim()))
 def test_every_claim_builds(draw: Draw, role: Role, claims: dict[str, Any]) -> None:
     """The output has the promised shape and the input's dtype, and it and the gradient are finite."""
-    for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+    every = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+    for dtype in every[:: 2 if claims else 1]:
         output, shape = call(role, dataclasses.replace(Config(), **claims), draw, dtype)
+        if role is Role.LEARNING_RATE_SCHEDULE:
+            assert isinstance(output, float)
+            continue
         assert tuple(output.shape) == shape
-        assert output.dtype == dtype
         assert output.isfinite().all()
+        if role in NOT_CALLED_WITH_REAL_NUMBERS:
+            continue
+        if role is Role.ATTENTION_BIAS and claims.get("bias_kind", "alibi") == "alibi":
+            assert output.dtype == torch.float64  # nothing that it is given has a dtype
+            continue
+        assert output.dtype == dtype
         output.sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
-@pytest.mark.parametrize("claims", [{}, {"causal": True, "positions": "sinusoidal"}, {"positions": "learned"}])
-@pytest.mark.parametrize("role", Role)
+NO_DEVICE = {*NOT_CALLED_WITH_REAL_NUMBERS, Role.ATTENTION_BIAS, Role.LOSS}
+"""Roles that are told no device, or look at the numbers, which a tensor on the meta device has not."""
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {},
+        {"causal": True, "positions": "sinusoidal", "sliding_window": True},
+        {"positions": "learned"},
+        {"positions": "rotary"},
+        {"positions": "alibi"},
+        {"positions": "relative"},
+    ],
+)
+@pytest.mark.parametrize("role", [role for role in Role if role not in NO_DEVICE])
 def test_everything_follows_the_module_to_its_device(draw: Draw, role: Role, claims: dict[str, Any]) -> None:
     """On the meta device, which stands in for CUDA, no operation meets a tensor left on the CPU."""
     output, shape = call(role, Config(**claims), draw, torch.float32, torch.device("meta"))
@@ -85,13 +111,15 @@ def test_everything_follows_the_module_to_its_device(draw: Draw, role: Role, cla
 
 @pytest.mark.parametrize("role", Role)
 def test_the_call_is_the_interface(role: Role) -> None:
-    """Parameter names, order and defaults are those of the role's Protocol."""
+    """Parameter names, order and defaults are those of the role's Protocol; positions may follow, which nobody has to pass."""
     subject = build(role, Config())
     ours = inspect.signature(subject.forward if isinstance(subject, nn.Module) else subject)
     protocol: Any = PROTOCOLS[role]
     theirs = inspect.signature(protocol.forward)
     wanted = [(each.name, each.default) for each in theirs.parameters.values() if each.name != "self"]
-    assert [(each.name, each.default) for each in ours.parameters.values()] == wanted
+    got = [(each.name, each.default) for each in ours.parameters.values()]
+    assert got[: len(wanted)] == wanted
+    assert got[len(wanted) :] in ([], [("positions", None)])
 
 
 def test_attention_is_bound_to_its_claims(draw: Draw) -> None:
@@ -106,8 +134,8 @@ def test_attention_is_bound_to_its_claims(draw: Draw) -> None:
 
 def test_a_role_without_a_reference_raises() -> None:
     """A role that is new to the specification is refused, and not built as another one."""
-    with veriformer_reference.checked(False), pytest.raises(AssertionError, match="decoder"):
-        build(cast("Role", "decoder"), Config())
+    with veriformer_reference.checked(False), pytest.raises(AssertionError, match="diffusion"):
+        build(cast("Role", "diffusion"), Config())
 
 
 def test_encoding_is_as_claimed() -> None:

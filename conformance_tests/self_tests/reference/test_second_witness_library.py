@@ -40,7 +40,7 @@ def layers(module: nn.Module, name: str) -> list[nn.Module]:
 def bert_layer(name: str, module: Any) -> dict[str, Tensor]:
     """BERT's names for a layer."""
     attends, mixes = module.attention.self, module.attention.output
-    found = {}
+    found: dict[str, Tensor] = {}
     for part in ("query", "key", "value"):
         found |= witness.linear(f"{name}.attention.{part}", getattr(attends, part))
     found |= witness.linear(f"{name}.attention.output", mixes.dense)
@@ -146,7 +146,7 @@ def test_gpt2(sizes: dict[str, Any], seed: int, side: str) -> None:
 
 def llama_layer(name: str, module: Any) -> dict[str, Tensor]:
     """Llama's names for a layer."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for part, theirs in {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "o_proj"}.items():
         found |= witness.linear(f"{name}.attention.{part}", getattr(module.self_attn, theirs))
     for part, theirs in {"gate": "gate_proj", "hidden": "up_proj", "output": "down_proj"}.items():
