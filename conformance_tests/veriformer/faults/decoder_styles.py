@@ -22,7 +22,7 @@ class Look(nn.Module):
         k, v = self.tell(memory).unflatten(-1, (2, self.heads, -1)).unbind(2)
         scores = torch.einsum("bqhe,bkhe->bhqk", q, k) / q.shape[-1] ** 0.5
         if hidden is not None:
-            scores = scores.masked_fill(hidden, -1e30)
+            scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
         return self.out(torch.einsum("bhqk,bkhe->bqhe", scores.softmax(-1), v).flatten(2))
 
 

@@ -182,6 +182,8 @@ def _without_effect(
     instance: Instance, inputs: Inputs, matrices: list[tuple[str, torch.nn.Parameter]]
 ) -> list[tuple[str, torch.nn.Parameter]]:
     """Those in which neither a gradient nor a change of value shows."""
+    if not matrices:
+        return []
     output = instance(inputs, grad=True)
     dead = matrices
     if output.requires_grad:
