@@ -7,11 +7,17 @@ from torch import Tensor
 
 from veriformer.faults.fault import Fault, Planted
 from veriformer_spec import masking
-from veriformer_spec.role import ATTENDING, Role
+from veriformer_spec.role import Role
 
 DEFORM = "arXiv 2604.28118 (DEFault++), DEForm operator"
-_EVERYWHERE = tuple(Planted(role=role) for role in ATTENDING)
-_CAUSAL = tuple(Planted(role=role, claims={"causal": True}) for role in ATTENDING)
+_WITH_GRIDS = (
+    Role.ATTENTION, Role.SELF_ATTENTION, Role.MULTI_HEAD_ATTENTION, Role.ENCODER_LAYER, Role.ENCODER, Role.DECODER_LAYER,
+)  # fmt: skip
+"""Roles that may be passed another mask for each query."""
+_EVERYWHERE = tuple(Planted(role=role) for role in (*_WITH_GRIDS, Role.MASKED_LM, Role.ENCODER_DECODER))
+_CAUSAL = tuple(
+    Planted(role=role, claims={"causal": True}) for role in (*_WITH_GRIDS, Role.CAUSAL_LM, Role.ENCODER_DECODER)
+)
 _TOKENS = (
     Planted(role=Role.MULTI_HEAD_ATTENTION, claims={"memory": "query"}),
     Planted(role=Role.ENCODER_LAYER),
@@ -303,12 +309,12 @@ MASK_ON_THE_HEAD_AXIS = Fault(
 MASK_OF_THE_FIRST_HEAD = Fault(
     id="mask-of-the-first-head",
     sentence="a mask that differs from head to head is cut down to the first head's",
-    clauses=(masking.MASKS_BROADCAST,),
+    clauses=(masking.EACH_HEAD_OBEYS_ITS_OWN_MASK,),
     source="experience",
     written="mask[:, :1]",
     mend="mask",
     patches=(("masking.hide", of_the_first_head),),
-    planted=(Planted(role=Role.ATTENTION),),
+    planted=tuple(Planted(role=role) for role in _WITH_GRIDS),
 )
 MASK_WITH_GRADIENTS_ONLY = Fault(
     id="mask-with-gradients-only",
@@ -342,7 +348,7 @@ MEAN_WHERE_NOTHING_IS_VISIBLE = Fault(
     written="scores.masked_fill(~mask, -1e9)",
     mend="set the row to zero, or do not claim it",
     patches=(("attention.weights", everything_where_nothing),),
-    planted=tuple(Planted(role=role, claims={"nothing_visible": "zeros"}) for role in ATTENDING),
+    planted=tuple(Planted(role=role, claims={"nothing_visible": "zeros"}) for role in _WITH_GRIDS),
 )
 MASK_DROPPED_WHERE_A_ROW_IS_EMPTY = Fault(
     id="mask-dropped-where-a-row-is-empty",
