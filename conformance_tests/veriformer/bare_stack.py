@@ -105,8 +105,10 @@ class Stripper:
         by_name = bool(named) and all(is_view_into(each, module) for each in named.values())
         self.cleared = [parameter for _, parameter in trainable(module)]
         if by_name:
-            self.gains = [tensor for name, tensor in named.items() if name.endswith("gain")]
-            self.vectors = [tensor for name, tensor in named.items() if name.endswith(("output.bias", "shift"))]
+            # norms of queries and keys are as long as a head, and their gains scale scores only
+            tokens = {name: tensor for name, tensor in named.items() if tensor.numel() == d_model}
+            self.gains = [tensor for name, tensor in tokens.items() if name.endswith("gain")]
+            self.vectors = [tensor for name, tensor in tokens.items() if name.endswith(("output.bias", "shift"))]
         else:
             long = [each for each in self.cleared if is_vector(each) and each.numel() == d_model]
             self.gains = [] if self.one_plus else [each for each in long if is_untouched_gain(each)]

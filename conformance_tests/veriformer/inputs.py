@@ -39,6 +39,7 @@ class Inputs:
         vocab: words of the vocabulary, where tensors hold ids.
         window: positions that a causal query sees, its own among them; None where all before are seen.
         alignment: which key the first query of a causal subject sees last, where there are fewer queries than keys.
+        aligned: whether query i stands beside key i, by causality or by positions, so that both go together.
     """
 
     role: Role
@@ -53,6 +54,7 @@ class Inputs:
     vocab: int = 0
     window: int | None = None
     alignment: str = "end"
+    aligned: bool = False
 
     @property
     def batch(self) -> int:
@@ -282,6 +284,7 @@ def inputs_of(
     dtype: torch.dtype,
     device: torch.device,
     claims: Mapping[str, Any] = MappingProxyType({}),
+    aligned: bool = False,
 ) -> Inputs:
     """The arguments that ``case`` stands for.
 
@@ -290,6 +293,7 @@ def inputs_of(
         self_attending: whether keys and values come from the same tokens as queries.
         unpadded: whether the subject leaves open what comes back at padding.
         claims: what else decides what may be passed: kinds of mask, sides of padding, segments, windows.
+        aligned: whether query i stands beside key i.
 
     Raises:
         NotChecked: the role's call is of its own kind.
@@ -341,6 +345,7 @@ def inputs_of(
         vocab=case.vocab,
         window=case.window or None,
         alignment=str(claims.get("alignment", "end")),
+        aligned=(causal or aligned) and not crosses,
     )
     if case.role in CROSS_ATTENDING:
         inputs = _with_context(inputs, case, random, draw_tokens, claims, causal=causal)

@@ -59,7 +59,7 @@ def probe_case(subject: Subject, *, mask: str = "none", seed: int = 1, head_size
     heads = 1 if headless else sizes.get("heads", head_sizes[0])
     d_model = sizes.get("d_model", sizes.get("d_head", head_sizes[1]) * heads if not headless else 24)
     q_len = sizes.get("q_len", min(5, sizes.get("max_len", 5)))
-    together = subject.self_attending or subject.causal or mask == "causal"
+    together = subject.self_attending or subject.aligned or mask == "causal"
     grouped = subject.claims.get("kv_heads") == "grouped" and heads % 2 == 0
     return Case(
         role=subject.role,

@@ -117,7 +117,7 @@ def _drawn(
     if "k_len" in shown and side != ("self" if role in CROSS_ATTENDING else "") and not same_length:
         together = subject.self_attending and role not in CROSS_ATTENDING
         # causal with another number of keys needs an alignment, which is a clause of its own
-        aligned = side == "self" and (subject.causal or mask == "causal")
+        aligned = side == "self" and (subject.aligned or mask == "causal")
         keys = queries if together else size("k_len", at_most=longest)
         keys = queries if aligned else keys
     context = 0

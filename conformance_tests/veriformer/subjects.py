@@ -70,6 +70,12 @@ class Subject:
         return self.role not in (Role.ATTENTION, Role.ADDITIVE_ATTENTION, Role.ATTENTION_BIAS)
 
     @property
+    def aligned(self) -> bool:
+        """Whether query i stands beside key i of another input, so that both have one length and go together."""
+        placed = self.role is Role.MULTI_HEAD_ATTENTION and self.claims["positions"] != "none"
+        return self.causal or placed
+
+    @property
     def windowed(self) -> bool:
         """Whether the subject sees the last ``config.window`` positions only."""
         return bool(self.claims.get("sliding_window")) and self.causal
@@ -109,6 +115,7 @@ class Subject:
             dtype=dtype or self.dtype,
             device=self.device,
             claims=self.claims,
+            aligned=self.aligned,
         )
 
     def instance(

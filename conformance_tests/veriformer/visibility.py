@@ -56,9 +56,9 @@ def passed_on(among: Mask, visible: Mask, times: int) -> Mask:
 def without(inputs: Inputs, kept: Tensor) -> tuple[Inputs, Tensor]:
     """The same call with only the keys in ``kept``, and which queries it still holds.
 
-    Where queries are the same tokens, or are aligned with the keys by causality, they go with their keys.
+    Where queries are the same tokens, or stand beside the keys by causality or by positions, they go with their keys.
     """
-    together = inputs.self_attending or inputs.causal
+    together = inputs.self_attending or inputs.aligned
     queries = kept if together else torch.arange(inputs.q_len)
     return inputs.taking(kept, kept if together else None), queries
 
