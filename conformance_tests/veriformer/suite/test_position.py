@@ -19,7 +19,6 @@ from veriformer_spec import position
 
 SEQUENCES = cases(batch=(2, 3), q_len=(3, 8), d_model=(2, 9))
 """Odd numbers of features too, and two features, which are one sine and one cosine."""
-ENCODERS = cases(batch=(1, 2), q_len=(3, 5), d_head=(3, 4), layers=(1, 2))
 LONGEST_TABLE = 10_000
 """Rows beyond which a table is not overrun to see what happens."""
 
@@ -187,6 +186,8 @@ def test_positions_break_permutation_symmetry(subject: Subject, case: Case) -> N
     """
     instance, inputs = subject.instance(case), subject.inputs(case)
     order = torch.arange(case.q_len).roll(1)
+    if bool((inputs.tensors[0] == inputs.tensors[0][..., :1, :]).all()):
+        raise Vacuous("all tokens are the same word")
     before = instance(inputs)[:, order.to(subject.device)]
     after = instance(inputs.taking(order, order))
     apart = float((before - after).abs().max())
