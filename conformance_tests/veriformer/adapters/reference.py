@@ -44,14 +44,19 @@ def named(name: str, role: Role, claims: Mapping[str, object]) -> Declaration:
         build=build,
         claims=checked,
         has_module=role is not Role.ATTENTION,
-        weights=own_weights if role in PARAMETRIC else None,
+        weights=own_weights if role in (*PARAMETRIC, Role.ATTENTION_BIAS) else None,
         steps=STEPS if checked.get("cache") else None,
         during=without_shape_checks,
     )
 
 
-STEPS = Steps(start=cache.start, step=cache.step, reorder=cache.reorder, copy=cache.copy)
-"""How the reference goes on from what it has read."""
+STEPS = Steps(
+    start=lambda own, batch, longest: cache.start(own, batch, longest),
+    step=lambda own, ids, mask, state: cache.step(own, ids, mask, state),
+    reorder=lambda own, state, rows: cache.reorder(own, state, rows),
+    copy=lambda own, state: cache.copy(own, state),
+)
+"""How the reference goes on from what it has read; looked up in each call, so that a fault can be planted there."""
 
 
 def _require_features(wanted: int, _: nn.Module, arguments: tuple[object, ...]) -> None:
