@@ -73,8 +73,6 @@ def enlarged(subject: Subject, case: Case) -> Enlarged:
     """
     if subject.claims["embedding_norm"]:
         raise NotChecked("embeddings are normalised, so that their size shows nowhere")
-    if subject.claims.get("cell") == "gru":
-        raise NotChecked("recurrent layers have no skips and norms")
     case = dataclasses.replace(case, vocab=subject.declaration.sizes.get("vocab", vocabulary(case)))
     if case.vocab <= 2 * WORDS:
         raise NotChecked(

@@ -27,7 +27,7 @@ NORMS_STAND_AS_CLAIMED = Clause(
     source="Xiong et al. 2020, section 3.2 and figure 1; Vaswani et al. 2017, section 3.1: LayerNorm(x + Sublayer(x))",
     breaks="a residual taken after the norm, a norm forgotten before a sublayer, a skip missing, norm=pre claimed of a post-norm model",
     roles=MODELS,
-    when={"norm": ("pre", "post"), "embedding_norm": (False,)},
+    when={"norm": ("pre", "post"), "embedding_norm": (False,), "cell": ("attention",)},
 )
 FINAL_NORM_IS_AS_CLAIMED = Clause(
     id="model.a-final-norm-is-as-claimed",
@@ -36,7 +36,7 @@ FINAL_NORM_IS_AS_CLAIMED = Clause(
     source="Xiong et al. 2020, section 3.2; Radford et al. 2019, section 2.3: an additional layer normalization after the final block",
     breaks="the final norm built and never called, or forgotten at the end of the encoder",
     roles=MODELS,
-    when={"norm": ("pre",), "embedding_norm": (False,)},
+    when={"norm": ("pre",), "embedding_norm": (False,), "cell": ("attention",)},
 )
 ONE_TOKEN_AND_THE_LONGEST_LENGTH = Clause(
     id="model.one-token-and-the-longest-length-work",

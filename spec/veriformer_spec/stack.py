@@ -4,6 +4,8 @@ from veriformer_spec.clause import Clause
 from veriformer_spec.role import DECODERS, LAYERED, STACKS, Role
 
 _SECTION = "Vaswani et al. 2017, section 3.1"
+_ATTENTION = {"cell": ("attention",)}
+"""Of an encoder-decoder: where its layers are made of attention, and not of recurrent units, of which there is one."""
 
 EQUALS_THE_REFERENCE = Clause(
     id="stack.equals-the-reference",
@@ -18,7 +20,7 @@ LAYERS_OWN_THEIR_PARAMETERS = Clause(
     source=f"{_SECTION}: a stack of N = 6 identical layers; section 3.3: different parameters from layer to layer",
     breaks="[layer] * n, or one layer object called n times",
     roles=LAYERED,
-    when={"layer_parameters": ("own", "shared")},
+    when={"layer_parameters": ("own", "shared"), **_ATTENTION},
 )
 EVERY_LAYER_RUNS = Clause(
     id="stack.every-layer-runs",
@@ -26,6 +28,7 @@ EVERY_LAYER_RUNS = Clause(
     source=f"{_SECTION}: a stack of N identical layers",
     breaks="a loop that feeds each layer the first input, or stops one short",
     roles=LAYERED,
+    when=_ATTENTION,
 )
 MASK_REACHES_EVERY_LAYER = Clause(
     id="stack.the-mask-reaches-every-layer",
