@@ -14,9 +14,13 @@ _WITH_GRIDS = (
     Role.ATTENTION, Role.SELF_ATTENTION, Role.MULTI_HEAD_ATTENTION, Role.ENCODER_LAYER, Role.ENCODER, Role.DECODER_LAYER,
 )  # fmt: skip
 """Roles that may be passed another mask for each query."""
-_EVERYWHERE = tuple(Planted(role=role) for role in (*_WITH_GRIDS, Role.MASKED_LM, Role.ENCODER_DECODER))
-_CAUSAL = tuple(
-    Planted(role=role, claims={"causal": True}) for role in (*_WITH_GRIDS, Role.CAUSAL_LM, Role.ENCODER_DECODER)
+_GRIDS = tuple(Planted(role=role) for role in _WITH_GRIDS)
+_EVERYWHERE = (*_GRIDS, Planted(role=Role.MASKED_LM), Planted(role=Role.ENCODER_DECODER))
+_LEFT = {"causal": True, "padding_sides": ("right", "left")}
+"""Behind right padding stands nothing that is real: a causal model that ignores its mask is told by left padding alone."""
+_CAUSAL = (
+    *(Planted(role=role, claims={"causal": True}) for role in _WITH_GRIDS),
+    *(Planted(role=role, claims=_LEFT) for role in (Role.CAUSAL_LM, Role.ENCODER_DECODER)),
 )
 _TOKENS = (
     Planted(role=Role.MULTI_HEAD_ATTENTION, claims={"memory": "query"}),
@@ -200,7 +204,7 @@ MASK_INVERTED = Fault(
     written="scores.masked_fill(mask, -inf)",
     mend="scores.masked_fill(~mask, -inf)",
     patches=(("masking.hide", inverted),),
-    planted=_EVERYWHERE,
+    planted=_GRIDS,
 )  # fmt: skip
 CAUSAL_TRANSPOSED = Fault(
     id="causal-transposed",
@@ -314,7 +318,7 @@ MASK_OF_THE_FIRST_HEAD = Fault(
     written="mask[:, :1]",
     mend="mask",
     patches=(("masking.hide", of_the_first_head),),
-    planted=tuple(Planted(role=role) for role in _WITH_GRIDS),
+    planted=_GRIDS,
 )
 MASK_WITH_GRADIENTS_ONLY = Fault(
     id="mask-with-gradients-only",
@@ -328,7 +332,7 @@ MASK_WITH_GRADIENTS_ONLY = Fault(
     written="if not torch.is_grad_enabled(): return fast(x)",
     mend="fast(x, mask)",
     patches=(("masking.hide", with_gradients_only),),
-    planted=_EVERYWHERE,
+    planted=_GRIDS,
 )
 WHERE_AFTER_NAN = Fault(
     id="where-after-nan",

@@ -1,10 +1,13 @@
 """Faults in masks of a pattern, planted in the reference: windows, prefixes, packing, alignment, padding by side."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from veriformer.faults.fault import Fault, Planted
-from veriformer_reference import decoder, masking as honest
+from veriformer_reference import decoder
+from veriformer_reference import masking as honest
 from veriformer_spec import masking
 from veriformer_spec.role import Role
 
@@ -72,8 +75,8 @@ def shown_by_all_heads(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def without_the_memory_mask(
-    x: Tensor, memory: Tensor, mask: Tensor | None, memory_mask: Tensor | None, layers
-) -> Tensor:  # type: ignore[no-untyped-def]  # as in the reference
+    x: Tensor, memory: Tensor, mask: Tensor | None, memory_mask: Tensor | None, layers: Iterable[decoder.Layer]
+) -> Tensor:
     for layer in layers:
         x = layer(x, memory, mask, None)
     return x

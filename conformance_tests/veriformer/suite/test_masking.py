@@ -100,7 +100,7 @@ def test_causal_positions_see_themselves_and_all_before(subject: Subject, case: 
 @checks(
     masking.MASKS_COMBINE_BY_CONJUNCTION,
     sentence="dbe4aa25",
-    cases=cases(masks=("padding", "arbitrary"), q_len=SHORT),
+    cases=cases(masks=("padding", "arbitrary"), q_len=SHORT, sides=("self",)),
     most=12,
 )
 def test_masks_combine_by_conjunction(subject: Subject, case: Case) -> None:
