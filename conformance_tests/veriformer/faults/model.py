@@ -133,7 +133,7 @@ def clamped(table, length):
 
 
 POSITIONS_CLAMPED = Fault(
-    id="positions-clamped",
+    id="positions-clamped-in-a-model",
     sentence="Every position beyond the table gets the table's last row.",
     clauses=(model.BEYOND_THE_MAXIMUM_IS_TOLD,),
     source="experience",

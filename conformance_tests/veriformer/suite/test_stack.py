@@ -106,7 +106,7 @@ def test_layers_own_their_parameters_by_mapping(subject: Subject, case: Case) ->
     for name, tensor in mapping.items():
         if "layers." not in name:
             continue
-        place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
+        place = (tensor.untyped_storage().data_ptr(), int(tensor.storage_offset()), tuple(tensor.shape))
         first = held.setdefault(place, name)
         if first != name and _without_numbers(first) == _without_numbers(name):
             raise Violation(f"{name} is the same tensor as {first}: layers share it")

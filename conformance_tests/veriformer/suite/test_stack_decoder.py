@@ -24,7 +24,7 @@ CROSS = cases(q_len=(2, 4), k_len=(3, 5), d_head=(3, 4), sides=("cross",))
 
 @checks(
     stack.MEMORY_REACHES_EVERY_LAYER,
-    sentence="25c6a825" * 8,
+    sentence="25c6a825",
     cases=cases(layers=(1, 1), q_len=(2, 4), k_len=(3, 5), d_head=(3, 4), sides=("cross",)),
     most=6,
 )
@@ -62,7 +62,7 @@ def _gradients(instance: Instance, inputs: Inputs) -> list[Tensor]:
     return list(torch.autograd.grad((output * direction).sum(), matrices, allow_unused=True, materialize_grads=True))
 
 
-@checks(stack.DECODER_SUBLAYERS_STAND_IN_ORDER, sentence="8ee764e3" * 8, cases=CROSS, most=8)
+@checks(stack.DECODER_SUBLAYERS_STAND_IN_ORDER, sentence="8ee764e3", cases=CROSS, most=8)
 def test_decoder_sublayers_stand_in_order(subject: Subject, case: Case) -> None:
     """A memory that is larger shows: no norm of the layer makes it small again."""
     instance, inputs = subject.instance(case), subject.inputs(case)
@@ -81,7 +81,7 @@ def test_decoder_sublayers_stand_in_order(subject: Subject, case: Case) -> None:
 
 @checks(
     stack.DECODER_SUBLAYERS_STAND_IN_ORDER,
-    sentence="8ee764e3" * 8,
+    sentence="8ee764e3",
     cases=cases(q_len=(2, 4), k_len=(3, 5), d_head=(3, 4), masks=("arbitrary",), sides=("cross",)),
     most=8,
 )
