@@ -41,7 +41,7 @@ ONE_SERIES_FOR_EVERY_COUNT = Fault(
     id="alibi-one-series-for-every-count",
     sentence="Where the number of heads is no power of two, the series 2^(-8/n) is used all the same.",
     clauses=(position.ALIBI_SLOPES,),
-    source="x-transformers 0.24.0; https://github.com/lucidrains/x-transformers (get_slopes added with the second release of ALiBi)",
+    source="experience",
     written="slopes = 2 ** (-8 / heads * torch.arange(1, heads + 1))",
     mend="slopes of the power of two below, and then every second one of the power above",
     patches=(("relative.slopes", power_of_two_slopes),),
