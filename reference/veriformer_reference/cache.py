@@ -87,7 +87,8 @@ def remember(
     """The keys and values of the new tokens, at their own positions, behind those of the past.
 
     Source:
-        Shazeer 2019, section 2.4 (cache.one-by-one-equals-the-full-pass, cache.a-cache-belongs-to-its-caller).
+        Shazeer 2019, section 2.4 (cache.one-by-one-equals-the-full-pass, cache.a-cache-belongs-to-its-caller,
+        cache.nothing-is-rounded-in-the-cache).
     """
     keys = torch.cat((past.keys, heads.keys(x, positions, own, config)), dim=-2)
     return Layer(keys, torch.cat((past.values, heads.values(x, own, config)), dim=-2))
@@ -100,6 +101,27 @@ def new_positions(positions: Int[Tensor, "batch _"], time: int) -> Int[Tensor, "
         Vaswani et al. 2017, section 3.5 (cache.one-by-one-equals-the-full-pass).
     """
     return positions[:, positions.shape[1] - time :]
+
+
+def look_back(
+    tokens: Float[Tensor, "batch time d_model"],
+    known: Layer,
+    real: Bool[Tensor, "batch k_len"],
+    positions: Int[Tensor, "batch k_len"],
+    own: heads.MultiHeadAttention,
+    config: Config,
+) -> Float[Tensor, "batch time d_model"]:
+    """Queries of the new tokens, which are the last; keys and values of all.
+
+    Args:
+        own: the parameters.
+
+    Source:
+        Shazeer 2019, section 2.4 (cache.chunks-equal-the-full-pass).
+    """
+    new = new_positions(positions, tokens.shape[1])
+    queries = heads.queries(tokens, new, own, config)
+    return heads.look(queries, known.keys, known.values, masking.for_every_query(real), new, positions, own, config)
 
 
 def layer_step(
@@ -126,12 +148,7 @@ def layer_step(
     new = new_positions(positions, x.shape[1])
     known = remember(past, attention_input(x, own, config), new, own.attention, config)
 
-    def attend(tokens: Float[Tensor, "batch time d_model"]) -> Float[Tensor, "batch time d_model"]:
-        """Queries of the new tokens, keys and values of all."""
-        queries = heads.queries(tokens, new, own.attention, config)
-        visible = masking.for_every_query(real)
-        return heads.look(queries, known.keys, known.values, visible, new, positions, own.attention, config)
-
+    attend = partial(look_back, known=known, real=real, positions=positions, own=own.attention, config=config)
     connect = partial(residual.connect, config.norm, rate=config.dropout, training=own.training)
     seen = connect(x, attend, own.attention_norm)
     return connect(seen, own.feed_forward, own.feed_forward_norm), known

@@ -137,7 +137,8 @@ def loss(
 
     Source:
         Vaswani et al. 2017, section 5; Goodfellow et al. 2016, section 6.2.1.1
-        (training.the-loss-is-the-mean-over-real-tokens, training.the-loss-ignores-padding).
+        (training.the-loss-is-the-mean-over-real-tokens, training.the-loss-ignores-padding,
+        training.a-small-model-learns-to-copy).
     """
     if config.shifts:
         logits, targets, mask = shift(logits, targets, mask)

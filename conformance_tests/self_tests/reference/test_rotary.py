@@ -28,7 +28,7 @@ def turned(x: Tensor, start: int = 0, **claims: object) -> Tensor:
 def complex_turn(x: Tensor, positions: Tensor, pairing: str, base: float) -> Tensor:
     """Each pair is a complex number, and its turn a multiplication by e^(i p θ)."""
     size = x.shape[-1] // 2
-    pairs = x.unflatten(-1, (size, 2)) if pairing == "adjacent" else x.unflatten(-1, (2, size)).mT
+    pairs = x.reshape(*x.shape[:-1], size, 2) if pairing == "adjacent" else x.reshape(*x.shape[:-1], 2, size).mT
     frequencies = torch.tensor([base ** (-i / size) for i in range(size)], dtype=torch.float64)
     turn = torch.exp(1j * positions[:, None] * frequencies)
     product = torch.view_as_real(torch.view_as_complex(pairs.contiguous()) * turn)
