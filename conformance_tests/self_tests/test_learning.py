@@ -183,5 +183,25 @@ def test_a_function_has_nothing_to_train() -> None:
         learning.learn_to_copy(instance, steps=1)
 
 
+def test_what_is_known_and_not_written_has_a_name() -> None:
+    """A model that sees the answer knows every copy in training, and has nothing to look at when it writes."""
+
+    def leak(text: list[int]) -> int:
+        return text[0]
+
+    instance = oracle(leak)
+    answers = instance.module
+    assert isinstance(answers, Oracle)
+
+    def seeing(ids: Tensor, _: Tensor | None = None) -> Tensor:
+        following = torch.cat((ids[:, 1:], ids[:, :1]), dim=1)
+        return nn.functional.one_hot(following, 11) * 40.0 + answers.idle
+
+    instance.function = seeing
+    learned = learning.learn_to_copy(instance, steps=100)
+    assert learned.known
+    assert learned.verdict is Verdict.BY_HEART
+
+
 def test_shares_between_have_no_name() -> None:
     assert Learned((), copied=0.4, collapsed=0.3, repeated=0.3).verdict is Verdict.FAILS
