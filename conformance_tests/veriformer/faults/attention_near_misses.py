@@ -30,7 +30,7 @@ def fused_grouped_kernel(config):
     return attend
 
 
-@veriformer.subject("attention", module=None, causal=True, masks=())
+@veriformer.subject("attention", module=None, causal=True, masks=("none",))
 def kernel_with_its_own_causality(config):
     def attend(q, k, v):
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)

@@ -254,7 +254,7 @@ CAUSAL_DROPPED_UNDER_A_MASK = Fault(
     written="mask if mask is not None else causal",
     mend="mask & causal",
     patches=(("masking.combine", mask_alone),),
-    planted=_CAUSAL,
+    planted=_CAUSAL[:-1],
 )
 MASK_DROPPED_UNDER_CAUSALITY = Fault(
     id="mask-dropped-under-causality",

@@ -177,7 +177,7 @@ def strictly_before(config):
     return Block(config, StrictlyBefore)
 
 
-@veriformer.subject("attention", module=None, causal=True, masks=())
+@veriformer.subject("attention", module=None, causal=True, masks=("none",))
 def banded(config):
     def attend(q, k, v):
         apart = torch.arange(q.size(2))[:, None] - torch.arange(k.size(2))
@@ -186,7 +186,7 @@ def banded(config):
     return attend
 
 
-@veriformer.subject("attention", module=None, causal=True, masks=())
+@veriformer.subject("attention", module=None, causal=True, masks=("none",))
 def one_step_into_the_future(config):
     def attend(q, k, v):
         triangle = torch.triu(torch.ones(q.size(2), k.size(2)), diagonal=2).bool()

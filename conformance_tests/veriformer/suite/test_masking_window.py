@@ -35,7 +35,7 @@ def longer_than_the_window(subject: Subject) -> SearchStrategy[Case]:
         length = length if longest is None else min(length, longest)
         return dataclasses.replace(case, q_len=length, k_len=length)
 
-    return cases(batch=(1, 2), layers=(1, 2), sides=("self",), same_length=True)(subject).map(lengthened)
+    return cases(batch=(1, 2), layers=(2, 2), sides=("self",), same_length=True)(subject).map(lengthened)
 
 
 @checks(masking.SLIDING_WINDOW_SEES_EXACTLY_ITS_WIDTH, sentence="66bf446a", cases=longer_than_the_window, most=12)
