@@ -1,8 +1,9 @@
 """The reference as a subject: it is judged as any other implementation is."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -50,13 +51,13 @@ def named(name: str, role: Role, claims: Mapping[str, object]) -> Declaration:
     )
 
 
-STEPS = Steps(
-    start=lambda own, batch, longest: cache.start(own, batch, longest),
-    step=lambda own, ids, mask, state: cache.step(own, ids, mask, state),
-    reorder=lambda own, state, rows: cache.reorder(own, state, rows),
-    copy=lambda own, state: cache.copy(own, state),
-)
-"""How the reference goes on from what it has read; looked up in each call, so that a fault can be planted there."""
+def _now(name: str) -> Callable[..., Any]:
+    """A function of the cache, looked up in each call, so that a fault can be planted there."""
+    return lambda *given: getattr(cache, name)(*given)
+
+
+STEPS = Steps(start=_now("start"), step=_now("step"), reorder=_now("reorder"), copy=_now("copy"))
+"""How the reference goes on from what it has read."""
 
 
 def _require_features(wanted: int, _: nn.Module, arguments: tuple[object, ...]) -> None:
