@@ -51,6 +51,18 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = {
         "heads.query-and-memory-*", *_INVISIBILITY, *_COMPARISONS),
     "normalization.statistics-are-per-token": ("normalization.*", "masking.*", *_COMPARISONS),
     "feed_forward.position-wise": ("feed_forward.*", "masking.*", *_COMPARISONS),
+    "generation.the-minimum-and-maximum-length-hold": ("generation.*",),
+    "generation.greedy-takes-the-largest": ("generation.*",),
+    "generation.the-whole-text-is-read": (
+        "generation.a-*", "generation.beams-*", "generation.one-beam-*", "generation.temperature-*", "generation.top-*"),
+    "generation.rows-stop-at-their-own-end-token": ("generation.a-*", "generation.beams-*", "generation.one-beam-*"),
+    "generation.temperature-divides-the-logits": ("generation.top-*",),
+    "generation.one-beam-is-greedy": ("generation.a-beam-*", "generation.beams-*"),
+    "generation.a-beam-that-drops-nothing-finds-the-best": ("generation.beams-*", "generation.a-rows-text-*"),
+    "training.dropout-drops-at-the-claimed-rate": ("training.dropout-is-unbiased",),
+    "training.targets-are-shifted-by-one": ("training.the-loss-*", "training.label-smoothing-*"),
+    "training.the-loss-ignores-padding": ("training.the-loss-is-*", "training.label-smoothing-*"),
+    "training.the-loss-is-the-mean-over-real-tokens": ("training.label-smoothing-*",),
 }  # fmt: skip
 """Clause id -> patterns of the clauses that its failure explains."""
 

@@ -64,10 +64,14 @@ class Clause:
     def selected_by(self, role: Role, claims: Mapping[str, Any]) -> bool:
         """Whether the clause is asked of a subject of ``role`` that makes ``claims``."""
         return role in self.roles and all(
-            any(claims[name] == value or (isinstance(value, type) and type(claims[name]) is value) for value in values)
-            for name, values in self.when.items()
-            if name in claims
+            any(_holds(claims[name], value) for value in values) for name, values in self.when.items() if name in claims
         )
 
     def __str__(self) -> str:
         return f"{self.id} ({self.level}): {self.text} [{self.source}]"
+
+
+def _holds(claimed: object, value: object) -> bool:
+    """Whether what is claimed is ``value``, is of that type, or is a list that names it."""
+    listed = isinstance(claimed, tuple) and value in claimed
+    return listed or claimed == value or (isinstance(value, type) and type(claimed) is value)

@@ -148,8 +148,8 @@ _TABLE = (
           meaning="what the layers are made of: attention and feed-forward networks, or gated recurrent units with additive attention"),
     Claim(name="shifts", values=(True, False), default=True, roles=(Role.LOSS,),
           meaning="whether the loss itself sets the logits at a position against the id at the next one, or is given targets already shifted"),
-    Claim(name="smoothing", values=("all-classes", "other-classes"), default="all-classes", roles=(Role.LOSS,),
-          meaning="over which classes label smoothing spreads its share: all of them, or all but the right one"),
+    Claim(name="smoothing", values=("all-classes", "other-classes", "none"), default="all-classes", roles=(Role.LOSS,),
+          meaning="over which classes label smoothing spreads its share: all of them, or all but the right one; none: it has none"),
     Claim(name="strategies", values=(), default=("greedy",), roles=(Role.GENERATION,), rule="a tuple out of greedy, beam, sample",
           meaning="how the next token may be chosen"),
 )  # fmt: skip

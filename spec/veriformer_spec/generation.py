@@ -7,7 +7,6 @@ from veriformer_spec.clause import Clause
 from veriformer_spec.role import Role
 
 _GENERATION = (Role.GENERATION,)
-_GREEDY = {"strategies": ("greedy",)}
 
 GREEDY_TAKES_THE_LARGEST = Clause(
     id="generation.greedy-takes-the-largest",
@@ -15,12 +14,13 @@ GREEDY_TAKES_THE_LARGEST = Clause(
     source="Graves 2012, section 1; Sutskever et al. 2014, section 3.2",
     breaks="the logits of the first or the last-but-one position, the smallest, or the largest over the batch",
     roles=_GENERATION,
+    when={"strategies": ("greedy",)},
 )
 ROWS_STOP_AT_THEIR_OWN_END = Clause(
     id="generation.rows-stop-at-their-own-end-token",
-    text="a row that has produced the end token holds padding after it, while other rows go on; the end token itself is kept",
+    text="a row that has produced the end token holds padding after it, while other rows go on; the end token itself is kept, and one in the prompt ends nothing",
     source="Sutskever et al. 2014, section 3: until the end-of-sentence token",
-    breaks="the first row to end ends all, no row ends until all do at once, rows that ended go on writing",
+    breaks="the first row to end ends all, no row ends until all do at once, rows that ended go on writing, padding is a number in the code",
     roles=_GENERATION,
 )
 LENGTHS_HOLD = Clause(
@@ -63,9 +63,9 @@ BEAMS_FOLLOW_THEIR_PARENTS = Clause(
 )
 TEMPERATURE_ZERO_IS_GREEDY = Clause(
     id="generation.temperature-divides-the-logits",
-    text="sampling at temperature 0, or near it, is greedy, and at temperature T draws ids with probabilities softmax(logits / T)",
+    text="sampling at temperature 0, or near it, is greedy, and at temperature T draws each id anew with probabilities softmax(logits / T)",
     source="Ackley et al. 1985, section 2; Holtzman et al. 2020, section 5.1",
-    breaks="multiplied in place of divided, applied after the softmax, a division by zero",
+    breaks="multiplied in place of divided, applied after the softmax, a division by zero, one draw for all rows",
     roles=_GENERATION,
     when={"strategies": ("sample",)},
 )

@@ -89,6 +89,7 @@ LABEL_SMOOTHING_EQUALS_ITS_EQUATION = Clause(
     source="Szegedy et al. 2016, section 7; Vaswani et al. 2017, section 5.4: e = 0.1",
     breaks="the share spread over vocab where vocab - 1 is claimed, the padding class left in or out, the target counted twice",
     roles=(Role.LOSS,),
+    when={"smoothing": ("all-classes", "other-classes")},
 )
 LEARNING_RATE_EQUALS_EQUATION_3 = Clause(
     id="training.learning-rate-equals-equation-3",
