@@ -56,6 +56,13 @@ CALLS_ARE_INDEPENDENT = Clause(
     breaks="a mask or a table cached for another length, a default argument that grows, a running statistic",
     roles=ALL,
 )
+A_CALL_USES_THE_WEIGHTS_AS_THEY_ARE = Clause(
+    id="state.a-call-uses-the-weights-as-they-are",
+    text="after the parameters have changed in place in training mode, a call in evaluation computes with what they hold now",
+    source="PyTorch documentation, torch.optim: step() changes parameters in place; Veriformer: parameters are the whole function",
+    breaks="a fused or transposed copy of the weights made at the first call and never made again",
+    roles=PARAMETRIC,
+)
 BATCH_ROWS_ARE_INDEPENDENT = Clause(
     id="state.batch-rows-are-independent",
     text="a row of the batch comes back the same whatever the other rows hold, in evaluation and in training with dropout at 0",

@@ -186,4 +186,8 @@ def _observers(console: "Console", json_file: Path | None) -> "Iterator[list[Obs
             from veriformer.report.progress import Bar
 
             observers.append(stack.enter_context(Bar(console)))
+        else:
+            from veriformer.report.progress import Lines
+
+            observers.append(Lines(lambda line: click.echo(line, err=True)))
         yield observers

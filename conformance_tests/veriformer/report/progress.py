@@ -1,6 +1,6 @@
-"""A progress bar while subjects are judged, and nothing left of it afterwards."""
+"""How far it is: a progress bar on a terminal, which leaves nothing behind; elsewhere a line for each subject that is done."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -54,3 +54,29 @@ class Bar:
 
     def footer(self, footer: Footer) -> None:
         """The next subject's header follows, or the end."""
+
+
+class Lines:
+    """An observer that writes a line for each subject: a log that stays empty for minutes looks like a hang."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.write = write
+        self.subject = ""
+        self.judged = 0
+
+    def header(self, header: Header, clauses: Sequence[str]) -> None:  # noqa: ARG002  # an observer is told both
+        """Remember whose turn it is."""
+        self.subject, self.judged = header.subject, 0
+
+    def begin(self, clause: str) -> None:
+        """A clause is not worth a line."""
+
+    def verdict(self, verdict: Verdict) -> None:  # noqa: ARG002  # the report has them all
+        """Count it."""
+        self.judged += 1
+
+    def footer(self, footer: Footer) -> None:
+        """Say that the subject is done, and how long it took; why nothing was judged is said once, by the report."""
+        if self.judged:
+            said = "conformant" if footer.conformant else "not conformant"
+            self.write(f"{self.subject}: {said} ({footer.seconds:.1f} s)")

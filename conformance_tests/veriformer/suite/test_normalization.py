@@ -206,6 +206,10 @@ def test_epsilon_is_inside_the_root(subject: Subject, case: Case) -> None:
     said = ""
     if all(abs(each) < small for each in inside):
         said = f"the claim eps={norm.eps:g} does not hold: eps is 0, or far smaller than claimed"
+    elif norm.eps and _equal(inside) and abs(inside[0] / norm.eps - 1) < EXACT:
+        raise Inconclusive(
+            f"eps acts as claimed, and still another value comes out; see the clause on the equation: {margin}"
+        )
     elif _equal(inside):
         said = f"the claim eps={norm.eps:g} does not hold: eps is {inside[0]:.3g}"
     elif _equal(outside):

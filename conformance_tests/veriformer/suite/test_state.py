@@ -11,6 +11,7 @@ from torch import Tensor
 from veriformer import calls, moving, process_state, tolerance
 from veriformer.capture import captured
 from veriformer.case import Case
+from veriformer.dropout import in_training
 from veriformer.inputs import Inputs, generator, normal
 from veriformer.layouts import LAYOUTS, expanded
 from veriformer.outcome import Inconclusive, NotChecked, SubjectError, Violation
@@ -242,7 +243,8 @@ def test_every_parameter_is_registered_by_deepcopy(subject: Subject, case: Case)
     except Exception as error:
         raise Violation(f"copy.deepcopy raises {type(error).__name__}: {calls.first_line(error)}") from error
     require_same(original, inputs, copied(inputs), expected, "a deep copy computes something else")
-    randomise(copied.module_or_not_checked(), case.seed + 2)
+    with in_training(copied):  # as an optimiser does: what is kept for inference may be kept until then
+        randomise(copied.module_or_not_checked(), case.seed + 2)
     require_same(original, inputs, original(inputs), expected, "changing a deep copy's parameters changes the original")
     got = copied(inputs)
     module.load_state_dict(copied.module_or_not_checked().state_dict(), strict=False)
