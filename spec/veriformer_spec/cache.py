@@ -1,6 +1,6 @@
 """Cache: going on from what has been read already."""
 
-from veriformer_spec.clause import Clause
+from veriformer_spec.clause import Clause, Level
 from veriformer_spec.role import Role
 
 _SOURCE = (
@@ -27,7 +27,7 @@ CHUNKS_EQUAL_THE_FULL_PASS = Clause(
 )
 PAST_PADDING_STAYS_HIDDEN = Clause(
     id="cache.padding-in-the-past-stays-hidden",
-    text="with padding in the past, masked where padding is claimed to be legal, later tokens get the logits of the sequence without it",
+    text="with padding where it is claimed to be legal, in the past or among the new tokens, real tokens get the logits of their row without it",
     source=_SOURCE + "; section 3.2.3",
     breaks="the mask passed for the new tokens only, so that the padding in the cache is seen; positions counted over padding",
     roles=_CACHED,
@@ -44,8 +44,8 @@ WINDOW_HOLDS_ACROSS_THE_CACHE = Clause(
 )
 A_CACHE_BELONGS_TO_ITS_CALLER = Clause(
     id="cache.a-cache-belongs-to-its-caller",
-    text="two runs that go on from one cache, one after the other or in turns, where copies are promised, do not meet; nor does a run meet the one "
-    "before it, cached or not",
+    text="a run meets neither the run before it, cached or not, of whatever batch and length, nor, where copies are promised, one that goes on "
+    "from the same beginning in turns with it",
     source="Veriformer: a cache is an argument, not a memory of the module",
     breaks="a cache kept on the module and never cleared, a default argument that is one dict for ever, a buffer shared by all copies",
     roles=_CACHED,
@@ -61,9 +61,18 @@ REORDERING_FOLLOWS_THE_ROWS = Clause(
 )
 CACHED_ROWS_ARE_INDEPENDENT = Clause(
     id="cache.cached-rows-are-independent",
-    text="in a cached run a row's logits do not depend on the other rows",
+    text="in a cached run a row's logits depend neither on the other rows, nor on their padding, nor on their number",
     source="Vaswani et al. 2017, equation 1: rows are independent",
     breaks="one length for all rows where they differ, a mask of the first row for all",
     roles=_CACHED,
     when=_WHEN,
+)
+NOTHING_IS_ROUNDED_IN_THE_CACHE = Clause(
+    id="cache.nothing-is-rounded-in-the-cache",
+    level=Level.SHOULD,
+    text="a cached run of a float64 subject rounds nothing to a narrower dtype that the full pass does not round",
+    source="Goldberg 1991, section 1.2: rounding error; Veriformer: a narrower cache is a choice, and one that should be known",
+    breaks="buffers made in float32 or bfloat16 by default, and filled by an assignment that casts without a word",
+    roles=_CACHED,
+    when={"cache": (True,), "computes_in": ("input",)},
 )

@@ -17,7 +17,7 @@ ADDITIVE_ATTENTION_EQUALS_ITS_EQUATION = Clause(
 )
 WEIGHTS_ARE_EXACTLY_A_DISTRIBUTION = Clause(
     id="recurrence.weights-are-exactly-a-distribution",
-    text="where all visible memory vectors are equal, the context is that vector, however large the scores",
+    text="where all visible memory vectors agree in a feature, the context has that value there, however large the scores",
     source=f"{_BAHDANAU}, section 3.1, equation 6",
     breaks="weights clamped or given a small constant, a mean over all keys with padding among them, a sigmoid in place of softmax",
     roles=_ADDITIVE,
@@ -40,7 +40,8 @@ THE_CONTEXT_FEEDS_THE_DECODER = Clause(
 )
 THE_CONTEXT_IS_OF_THE_STEP = Clause(
     id="recurrence.every-step-has-its-own-context",
-    text="what a step attends to depends on the decoder's state at that step: exchanging two source tokens changes different steps differently",
+    text="what a step takes from the source is its own: the logits of all steps together vary with the source in more ways than one state "
+    "and one context have features",
     source=f"{_BAHDANAU}, section 3.1, equation 5: alignment with the decoder's previous hidden state",
     breaks="one context for all steps, attention queried by the encoder's last state",
     roles=_MODEL,
