@@ -14,7 +14,7 @@ from veriformer.outcome import Violation
 FALSE_ALARM = 1e-9
 """The probability with which a whole run may call a correct random subject wrong."""
 COMPARISONS = 2**17
-"""More than any run makes: 400 cases for each of 8 properties, 40 comparisons each."""
+"""More than any run makes: 400 cases of dropout with 80 comparisons, and 128 of each of three ways to sample with 30, are a third."""
 SURPRISE = math.log(2 * COMPARISONS / FALSE_ALARM)
 """Nats of ``n KL(q, p)`` beyond which a count is no accident: about 33."""
 

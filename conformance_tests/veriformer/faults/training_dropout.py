@@ -148,6 +148,7 @@ FEATURES_DROPPED_TOGETHER = Fault(
         dropping(one_mask_for_the_batch, "one_mask_for_the_batch"),
         dropping(one_mask_for_ever, "one_mask_for_ever"),
         dropping(half_repeated, "half_repeated"),
+        dropping(a_fixed_number, "a_fixed_number"),
     ),
 )
 

@@ -4,6 +4,8 @@ Every count is compared with its probability by ``chances.require_likely``, whic
 at 1e-9. Rates are never one half, at which dropping and keeping look alike.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -52,7 +54,7 @@ def called(instance: Instance, x: Tensor) -> Tensor:
     cases=cases(batch=(2, 3), q_len=(2, 5), d_model=(8, 16)),
 )
 def test_dropout_drops_at_the_claimed_rate(subject: Subject, case: Case) -> None:
-    """Zeros are counted; then pairs of neighbours along each axis, and pairs from its two halves, which agree only by chance."""
+    """Zeros are counted; then pairs of neighbours along each axis, and pairs from its two halves, which agree only by chance; then what each token loses."""
     rate = rate_of(case)
     instance = subject.instance(case, dropout=rate, training=True)
     process_state.seed(case.seed)
@@ -72,6 +74,17 @@ def test_dropout_drops_at_the_claimed_rate(subject: Subject, case: Case) -> None
             agreeing = int((one == other).sum())
             message = f"at rate {rate} {name} do not drop on their own: pairs that are dropped or kept together"
             chances.require_likely(agreeing, one.numel(), alike, message)
+    require_binomial(dropped, rate)
+
+
+def require_binomial(dropped: Tensor, rate: float) -> None:
+    """Fail unless tokens lose as many features as independent draws take: always the same number is no chance."""
+    features_each = dropped.shape[-1]
+    lost = dropped.sum(-1).flatten()
+    for number in range(features_each + 1):
+        probability = math.comb(features_each, number) * rate**number * (1 - rate) ** (features_each - number)
+        message = f"at rate {rate} features do not drop on their own: tokens that lose {number} of {features_each}"
+        chances.require_likely(int((lost == number).sum()), len(lost), probability, message)
 
 
 @checks(
