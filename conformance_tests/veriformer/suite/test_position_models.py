@@ -154,8 +154,8 @@ def test_positions_enter_for_every_token(subject: Subject, case: Case) -> None:
                 seeing = [at for at in seeing if at - first < case.window]
             apart = perturbation.difference(base, moved)[:, seeing]
             rounding = perturbation.explained(instance, inputs, base, 0.0, grad=False)
-            if seeing and not bool((apart > 1e3 * rounding).any(0).all()):
-                place = seeing[int((apart > 1e3 * rounding).any(0).int().argmin())]
+            if seeing and not bool((apart > rounding).any(0).all()):
+                place = seeing[int((apart > rounding).any(0).int().argmin())]
                 raise Violation(
                     f"{side} {first} and {first + 1} exchanged: what comes back at position {place} does not change, as if both stood "
                     "at one position",
