@@ -10,12 +10,13 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from veriformer.case import Case
 from veriformer.inputs import Inputs, generator
 from veriformer.outcome import NotChecked
 from veriformer.subjects import Instance, Subject
-from veriformer.weights import can_be_cleared, trainable
+from veriformer.weights import trainable
 from veriformer_spec.role import Role
 
 FACTOR = 2.0**20
@@ -80,8 +81,8 @@ def enlarged(subject: Subject, case: Case) -> Enlarged:
         )
     instance, inputs = subject.instance(case), few_words(subject.inputs(case), case.seed)
     module = instance.module_or_not_checked()
-    if not can_be_cleared(module):
-        raise NotChecked("parameters are frozen, or computed from others, so that embeddings cannot be enlarged")
+    if any(parametrize.is_parametrized(each) for each in module.modules()):
+        raise NotChecked("parameters are computed from others, so that embeddings cannot be enlarged")
     found = [
         (each, axis)
         for _, each in trainable(module)
@@ -91,7 +92,8 @@ def enlarged(subject: Subject, case: Case) -> Enlarged:
     roles = [(each, *_does(instance, inputs, each, axis)) for each, axis in found]
     tables = [each for each, embeds, _ in roles if embeds]
     if not tables:
-        raise NotChecked("no table of token embeddings was found among the parameters")
+        raise NotChecked("no table of token embeddings was found among the trainable parameters")
+    _require_every_table(instance, inputs, tables)
     sizes = [_size(instance, inputs, tables, factor) for factor in (FACTOR, MORE)]
     if not all(0 < size < math.inf for size in sizes):
         raise NotChecked("with large token embeddings the logits are not finite")
@@ -134,6 +136,25 @@ def _does(instance: Instance, inputs: Inputs, parameter: nn.Parameter, axis: int
         return (after - base).abs().amax((0, 1))
 
     return bool((change(passed)[absent] > 0).any()), bool((change(absent)[absent] > 0).any())
+
+
+@torch.no_grad()
+def _require_every_table(instance: Instance, inputs: Inputs, tables: list[nn.Parameter]) -> None:
+    """Set the tables to zero: ids then say nothing, unless they come in by another one.
+
+    Raises:
+        NotChecked: they do, as where one table is frozen, or is longer than the vocabulary.
+    """
+    kept = [each.clone() for each in tables]
+    for each in tables:
+        each.zero_()
+    changed = with_other_neighbours(inputs)
+    changed = with_another_source(changed) if inputs.role is Role.ENCODER_DECODER else changed
+    same = torch.equal(instance(inputs).nan_to_num(), instance(changed).nan_to_num())
+    for each, value in zip(tables, kept, strict=True):
+        each.copy_(value)
+    if not same:
+        raise NotChecked("not every table of token embeddings was found among the trainable parameters")
 
 
 @torch.no_grad()
