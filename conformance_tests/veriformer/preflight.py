@@ -73,7 +73,8 @@ def probe_case(subject: Subject, *, mask: str = "none", seed: int = 1, head_size
         d_ff=sizes.get("d_ff", 40),
         layers=sizes.get("layers", 2) if subject.role in LAYERED else 1,
         vocab=sizes.get("vocab", 11) if "vocab" in shown else 0,
-        context=sizes.get("k_len", 4) if subject.role in CROSS_ATTENDING else 0,
+        # as long as the target: that lengths may differ is a clause, and no reason to judge nothing
+        context=sizes.get("k_len", q_len) if subject.role in CROSS_ATTENDING else 0,
         window=sizes.get("window", 3) if subject.windowed else 0,
         d_input=sizes.get("d_input", 7) if subject.claims.get("entrance") == "projection" else 0,
         mask=mask,

@@ -171,7 +171,7 @@ QUERY_KEY_NORM_UNCLAIMED = Fault(
     ),
 )
 SCORES_CLAMPED = Fault(
-    id="scores-clamped",
+    id="scores-clamped-at-the-cap",
     sentence="scores are clamped at the cap in place of bent towards it",
     clauses=(heads.SCORES_ARE_CAPPED_AS_CLAIMED,),
     source="experience",

@@ -159,7 +159,7 @@ def memory_gathered_without_padding(config):
     return Gathered(config)
 
 
-@veriformer.subject("encoder-layer", nothing_visible="nan")
+@veriformer.subject("encoder-layer")
 def hundred_lines(config):
     return HundredLines(config)
 

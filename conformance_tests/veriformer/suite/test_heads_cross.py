@@ -8,7 +8,7 @@ from veriformer import calls, perturbation
 from veriformer.case import Case
 from veriformer.inputs import Inputs, generator
 from veriformer.masking_checks import require_nothing_is_missing, require_nothing_leaks, require_same
-from veriformer.outcome import SubjectError, Vacuous, Violation
+from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
@@ -57,6 +57,7 @@ def test_target_and_memory_lengths_may_differ(subject: Subject, case: Case) -> N
     """A longer and a shorter memory than the target: as many outputs as targets, each seeing the memory to its end."""
     if case.q_len == case.k_len:
         raise Vacuous("the lengths are equal")
+    require_equal_lengths_work(subject, case)
     instance, inputs = subject.instance(case), subject.inputs(case)
     words = f"a target of {case.q_len} with a memory of {case.k_len}"
     try:
@@ -73,6 +74,21 @@ def test_target_and_memory_lengths_may_differ(subject: Subject, case: Case) -> N
             seed=case.seed, grad=grad,
         )  # fmt: skip
     require_each_row_as_alone(instance, inputs, words)
+
+
+def require_equal_lengths_work(subject: Subject, case: Case) -> None:
+    """Leave to other clauses what fails where the lengths are equal, too: whatever fails here is about lengths.
+
+    Raises:
+        NotChecked: it does.
+    """
+    equal = dataclasses.replace(case, k_len=case.q_len)
+    try:
+        shape = tuple(subject.instance(equal)(subject.inputs(equal)).shape)
+    except SubjectError as error:
+        raise NotChecked(f"the call fails where the lengths are equal, too: {error}") from error
+    if shape != calls.promised_shape(equal):
+        raise NotChecked("the output has another shape than promised where the lengths are equal, too")
 
 
 def require_each_row_as_alone(instance: Instance, inputs: Inputs, words: str) -> None:
