@@ -139,7 +139,7 @@ class Reader:
         text = chunk if self.read_so_far is None else self.read_so_far.then(chunk)
         mask = None if text.mask is None else text.mask.clone()
         with torch.no_grad():
-            result = self.instance.steps.step(self.instance.module, chunk.ids.clone(), mask, self.state)
+            result: Any = self.instance.steps.step(self.instance.module, chunk.ids.clone(), mask, self.state)
         if not isinstance(result, tuple | list) or len(result) != 2 or not isinstance(result[0], Tensor):
             raise SubjectError(f"step returned {described(result)} where (logits, state) is promised", origin="call")
         logits, self.state = result[0].clone(), result[1]
@@ -239,7 +239,8 @@ def require_same(
 
 def leaks(run: Callable[[], Any]) -> list[str]:
     """Where a float64 run loses digits, in words."""
-    with LeakWatch() as watch:
+    watch = LeakWatch()
+    with watch:
         run()
     return watch.leaks
 

@@ -117,7 +117,14 @@ def _replay_one(one: Property, subject: Subject, case: Case) -> Verdict:
     return _concluded(trial, 1, lambda: trial.run(case))
 
 
+def runs_at(one: Property, effort: Effort) -> bool:
+    """Whether the effort is large enough for a property that takes long."""
+    return not one.deep or effort.examples >= EXAMPLES["deep"]
+
+
 def _judge_one(one: Property, subject: Subject, effort: Effort) -> Verdict:
+    if not runs_at(one, effort):
+        return not_checked(one.clause, "needs --budget deep")
     limit = (
         effort.examples
         if one.most is None

@@ -162,3 +162,27 @@ def unchecked() -> Iterator[None]:
     """Run the reference without its shape checks, which take longer than its arithmetic at these sizes."""
     with veriformer_reference.checked(False):
         yield
+
+
+def gradients(instance: Instance, inputs: Inputs, direction: Tensor) -> dict[str, Tensor]:
+    """The gradient of ``direction · output`` for each of the reference's parameters, with the subject's weights.
+
+    Raises:
+        NotChecked: the adapter gives no mapping, or leaves the scale unspecified.
+    """
+    if instance.config.scale == "unspecified":
+        raise NotChecked("the scale is left unspecified, so the reference cannot say what comes out")
+    function, mapping = _reference(instance), mapped_weights(instance)
+    assert isinstance(function, nn.Module)
+    function.eval()
+    with torch.no_grad():
+        for name, parameter in function.named_parameters():
+            parameter.copy_(mapping[name].detach().double().cpu())
+    arguments = inputs.to(torch.float64).passed(Tensor.cpu)
+    while arguments[-1] is None:
+        arguments = arguments[:-1]
+    names, parameters = zip(*function.named_parameters(), strict=True)
+    with unchecked(), torch.enable_grad():
+        output = inputs.specified(function(*arguments))
+        found = torch.autograd.grad((output * direction).sum(), parameters, allow_unused=True, materialize_grads=True)
+    return dict(zip(names, found, strict=True))

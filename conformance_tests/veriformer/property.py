@@ -37,6 +37,7 @@ class Property:
             decides.
         floor: non-vacuous cases below which the verdict is inconclusive.
         needs_weights: compares with the reference, so that it needs a weights mapping.
+        deep: takes so long that it runs at budget deep only.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Property:
     most: int | None
     floor: int
     needs_weights: bool
+    deep: bool = False
 
 
 def checks(
@@ -57,6 +59,7 @@ def checks(
     most: int | None = None,
     floor: int = FLOOR,
     needs_weights: bool = False,
+    deep: bool = False,
 ) -> Callable[[_Check], _Check]:
     """Say that the function below can fail ``clause``; see ``Property`` for the arguments."""
 
@@ -73,6 +76,7 @@ def checks(
                 most=most,
                 floor=floor,
                 needs_weights=needs_weights,
+                deep=deep,
             ),
         )
         return check

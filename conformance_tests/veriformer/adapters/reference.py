@@ -53,7 +53,11 @@ def named(name: str, role: Role, claims: Mapping[str, object]) -> Declaration:
 
 def _now(name: str) -> Callable[..., Any]:
     """A function of the cache, looked up in each call, so that a fault can be planted there."""
-    return lambda *given: getattr(cache, name)(*given)
+
+    def call(*given: Any) -> Any:
+        return getattr(cache, name)(*given)
+
+    return call
 
 
 STEPS = Steps(start=_now("start"), step=_now("step"), reorder=_now("reorder"), copy=_now("copy"))

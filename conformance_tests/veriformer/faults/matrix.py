@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from veriformer.declaration import Declaration
 from veriformer.faults.fault import Fault, NearMiss
-from veriformer.judge import Effort, judge
+from veriformer.judge import Effort, judge, runs_at
 from veriformer.preflight import prepared
 from veriformer.property import properties
 from veriformer.request import EXAMPLES
@@ -55,10 +55,19 @@ def fault_rows(fault: Fault, *, every_clause: bool = True, effort: Effort = QUIC
         asked = CLAUSES.values() if every_clause else fault.clauses
         verdicts = verdicts_on(declaration, asked, effort)
         killed = tuple(each.clause for each in verdicts if each.status in KILLED)
-        must = [clause.id for clause in fault.clauses if clause.selected_by(declaration.role, declaration.claims)]
+        must = [
+            clause.id
+            for clause in fault.clauses
+            if clause.selected_by(declaration.role, declaration.claims) and _can_run(clause, effort)
+        ]
         missed = tuple(each for each in must if each not in killed)
         rows.append(Row(fault.id, declaration.name, killed, missed, tuple(verdicts)))
     return rows
+
+
+def _can_run(clause: Clause, effort: Effort) -> bool:
+    """Whether one of the clause's properties runs at this effort; those that take long are judged by ``nox -s learn``."""
+    return any(runs_at(one, effort) for one in properties()[clause.id])
 
 
 def near_miss_row(near_miss: NearMiss, effort: Effort = QUICK) -> Row:

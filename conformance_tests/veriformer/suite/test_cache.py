@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -147,14 +148,14 @@ def require_rows_as_without_padding(make: Fresh, text: Text, sizes: Sequence[int
     compared = 0
     for row in range(text.batch):
         real = text.real()[row]
-        alone, pieces = text.without_padding(row), [int(each.sum()) for each in real.split(list(sizes))]
+        alone, pieces = text.without_padding(row), [int(each.sum()) for each in torch.split(real, list(sizes))]
         pieces = [each for each in pieces if each]
         expected = cached.read(make(), alone, pieces)
         shown = real.int().tolist()
         cached.require_same(
             make.subject, got[row : row + 1, real], expected,
             f"row {row}, padded {side} (real: {shown}): real tokens do not get the logits of the row without padding",
-            again=lambda alone=alone: cached.whole(make(), alone), cached=lambda: cached.read(make(), text, sizes),
+            again=partial(cached.whole, make(), alone), cached=lambda: cached.read(make(), text, sizes),
         )  # fmt: skip
         compared += not bool(real.all())
     return compared
@@ -259,8 +260,7 @@ def _in_turns(
     for name, text, logits in zip(("first", "second"), texts, got, strict=True):
         cached.require_same(
             make.subject, logits, cached.read(make(), text, sizes), f"{message}: the {name} is not what it is alone",
-            again=lambda text=text: cached.whole(make(), text),
-            cached=lambda text=text: cached.read(make(), text, sizes),
+            again=partial(cached.whole, make(), text), cached=partial(cached.read, make(), text, sizes),
         )  # fmt: skip
 
 
@@ -291,6 +291,10 @@ def _sides_for_rows(subject: Subject) -> list[str]:
     return [side for side in padding_sides(subject) if side != "right"][:1] if accepted else []
 
 
+def _last_logits(instance: Instance, text: Text) -> Tensor:
+    return cached.whole(instance, text)[:, -1:]
+
+
 def _require_reordered(subject: Subject, case: Case, orders: Sequence[Tensor], side: str | None) -> None:
     make = Fresh(subject, case)
     text = cached.drawn(subject, case, case.seed)
@@ -310,8 +314,7 @@ def _require_reordered(subject: Subject, case: Case, orders: Sequence[Tensor], s
         cached.require_same(
             make.subject, got, expected,
             f"with {token} tokens in the cache and its rows in the order {rows.tolist()}, rows do not go on as those they were copied from",
-            again=lambda so_far=so_far: cached.whole(make(), so_far)[:, -1:],
-            cached=lambda so_far=so_far, sizes=sizes: cached.read(make(), so_far, sizes),
+            again=partial(_last_logits, make(), so_far), cached=partial(cached.read, make(), so_far, sizes),
         )  # fmt: skip
 
 

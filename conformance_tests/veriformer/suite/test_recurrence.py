@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import torch
+from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from veriformer import oracle, tolerance
@@ -272,7 +273,7 @@ def ways_to_vary(subject: Subject, case: Case) -> tuple[int, int]:
     return int((sizes > noise * float(sizes[0])).sum()), probe.d_model
 
 
-def narrow_cases(subject: Subject):  # type: ignore[no-untyped-def]  # a strategy of cases, as `checks` wants it
+def narrow_cases(subject: Subject) -> SearchStrategy[Case]:
     """Small models: what is counted is compared with their width."""
     return cases(
         batch=(1, 1), q_len=(3, 3), context=(3, 3), heads=(1, 1), d_head=(WIDTH, WIDTH), vocab=(11, 11), sides=("self",)
