@@ -11,7 +11,7 @@ from veriformer.declaration import Declaration, Unsupported
 from veriformer.dropout import in_training
 from veriformer.inputs import Inputs
 from veriformer.masks import causal_grid
-from veriformer.outcome import SubjectError
+from veriformer.outcome import SubjectError, Vacuous
 from veriformer.process_state import restored
 from veriformer.strategies import HEADLESS
 from veriformer.subjects import Instance, Subject
@@ -190,7 +190,7 @@ def _look_at_masks(result: Prepared, case: Case) -> None:
     )
     try:
         apart, base = perturbation.key_influence(instance, inputs, 0, 1, grad=False)
-    except SubjectError:
+    except (SubjectError, Vacuous):
         return  # the masking clauses will say so
     seen = apart > perturbation.explained(instance, inputs, base, 0.0, grad=False)
     assert inputs.mask is not None
@@ -247,7 +247,7 @@ def _look_at_the_batch_axis(result: Prepared, case: Case) -> None:
     try:
         other_row = instance(perturbation.with_key_changed(inputs, 1, 0, random))
         other_token = instance(perturbation.with_key_changed(inputs, 0, 1, random))
-    except SubjectError:
+    except (SubjectError, Vacuous):
         return
     across = bool(perturbation.difference(base, other_row)[0, 0] > rounding)
     along = bool(perturbation.difference(base, other_token)[0, 0] > rounding)
