@@ -5,6 +5,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 import veriformer
 from veriformer.faults.decoder_styles import TRANSLATOR, Translator
@@ -17,7 +18,7 @@ from veriformer.faults.model_styles import (
     ScratchGPT,
     TorchBert,
 )
-from veriformer_spec import stack, state
+from veriformer_spec import residual, stack, state
 
 
 class AlongTheBatch(ScratchGPT):
@@ -192,6 +193,34 @@ def only_the_last_block(config):
 @veriformer.subject("encoder-decoder", **TRANSLATOR)
 def only_the_last_decoder_layer(config):
     return LastDecoderLayerOnly(config)
+
+
+class AlwaysDrops(TorchBert):
+    """The rate is written in the code."""
+
+    def embed(self, ids):
+        return functional.dropout(super().embed(ids), 0.1, self.training)
+
+
+@veriformer.subject("causal-lm", dropout="on", **GPT)
+def dropout_claimed_and_absent(config):
+    return ScratchGPT(config)
+
+
+@veriformer.subject("masked-lm", dropout="on", **BERT)
+def rate_in_the_code(config):
+    return AlwaysDrops(config)
+
+
+MODEL_DROPOUT_ELSEWHERE = Fault(
+    id="model-dropout-not-as-claimed",
+    sentence="A model claims dropout and has none, or drops at a rate of its own.",
+    clauses=(residual.DROPOUT_IS_AS_CLAIMED,),
+    source="experience",
+    written="dropout(embeddings, 0.1)",
+    mend="dropout(embeddings, config.dropout)",
+    builds=(dropout_claimed_and_absent, rate_in_the_code),
+)
 
 
 ONE_BLOCK_MANY_TIMES = Fault(
