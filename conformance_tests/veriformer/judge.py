@@ -125,11 +125,8 @@ def runs_at(one: Property, effort: Effort) -> bool:
 def _judge_one(one: Property, subject: Subject, effort: Effort) -> Verdict:
     if not runs_at(one, effort):
         return not_checked(one.clause, "needs --budget deep")
-    limit = (
-        effort.examples
-        if one.most is None
-        else min(effort.examples, one.most * max(1, effort.examples // EXAMPLES["standard"]))
-    )
+    times = 1 if one.deep else max(1, effort.examples // EXAMPLES["standard"])
+    limit = effort.examples if one.most is None else min(effort.examples, one.most * times)
     trial = _Trial(one, subject, stop_at=time.perf_counter() + effort.seconds)
 
     def search() -> None:

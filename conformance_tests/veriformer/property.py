@@ -37,7 +37,7 @@ class Property:
             decides.
         floor: non-vacuous cases below which the verdict is inconclusive.
         needs_weights: compares with the reference, so that it needs a weights mapping.
-        deep: takes so long that it runs at budget deep only.
+        deep: takes so long that it runs at budget deep only, and ``most`` times there.
     """
 
     name: str

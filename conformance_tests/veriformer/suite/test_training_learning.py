@@ -11,6 +11,8 @@ from veriformer_spec import training
 
 SECONDS = 40.0
 """For one training; a clause has a minute."""
+ENOUGH_STEPS = 800
+"""Two thirds of the training: a model that has copied nothing until then was given its chance, even where time ran out."""
 FEWEST_WORDS = 7
 
 
@@ -30,6 +32,7 @@ def test_a_small_model_learns_to_copy(subject: Subject, case: Case) -> None:
     if learned.verdict is learning.Verdict.COPIES:
         return
     said = f"copied {learned.copied:.0%}, collapsed {learned.collapsed:.0%}, repeated {learned.repeated:.0%}; loss {learned.curve[-1]:.3g} after {len(learned.curve)} steps"
-    if learned.out_of_time or learned.verdict is learning.Verdict.PARTLY:
+    cut_short = learned.out_of_time and len(learned.curve) < ENOUGH_STEPS
+    if cut_short or learned.verdict is learning.Verdict.PARTLY:
         raise Inconclusive(f"the training was too short to tell: {said}")
     raise Violation(f"trained to copy, the model {learned.verdict}", margin=said)
