@@ -146,6 +146,7 @@ class Albert(nn.Module):
             d, config.heads, config.d_ff, config.dropout, "gelu", layer_norm_eps=config.eps, batch_first=True
         )
         self.times, self.down = config.layers, nn.Linear(d, small)
+        self.logits = nn.Linear(small, config.vocab, bias=False)
 
     def forward(self, ids, mask=None):
         if ids.shape[1] > len(self.places):
@@ -153,7 +154,7 @@ class Albert(nn.Module):
         x = self.up(self.words(ids)) + self.places[: ids.shape[1]]
         for _ in range(self.times):
             x = self.layer(x, src_key_padding_mask=None if mask is None else ~mask)
-        return self.down(x) @ self.words.weight.T
+        return self.logits(self.down(x))
 
 
 class OneHot(Functional):
