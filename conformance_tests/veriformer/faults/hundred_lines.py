@@ -12,7 +12,7 @@ from torch import nn
 def scaled_dot_product(q, k, v, mask=None):
     scaled = torch.matmul(q, k.transpose(-1, -2)) / math.sqrt(q.size(-1))
     if mask is not None:
-        scaled = scaled.masked_fill(mask == 0, -1e9)
+        scaled = scaled.masked_fill(mask == 0, torch.finfo(scaled.dtype).min)
     return torch.matmul(torch.softmax(scaled, dim=-1), v)
 
 

@@ -43,7 +43,9 @@ class Windowed(Tutorial):
         self.span = config.window
 
     def mask_scores(self, scores, mask):
-        apart = torch.arange(scores.size(-2))[:, None] - torch.arange(scores.size(-1))
+        apart = torch.arange(scores.size(-2), device=scores.device)[:, None] - torch.arange(
+            scores.size(-1), device=scores.device
+        )
         band = (apart >= 0) & (apart < self.span)
         return scores.masked_fill(~(band if mask is None else band & mask), float("-inf"))
 

@@ -51,14 +51,18 @@ def words_counted_without_their_padding(config):
     class Counted(ScratchGPT):
         def allowed(self, ids, mask):
             time = ids.shape[1]
-            near = torch.ones(time, time, dtype=torch.bool).tril().triu(1 - config.window)
+            near = torch.ones(time, time, dtype=torch.bool, device=ids.device).tril().triu(1 - config.window)
             if mask is None:
                 return near
             # padding sees itself, so that nothing is ever empty
-            return (near & mask[:, None, None, :]) | torch.eye(time, dtype=torch.bool)
+            return (near & mask[:, None, None, :]) | torch.eye(time, dtype=torch.bool, device=ids.device)
 
         def forward(self, ids, mask=None):
-            place = torch.arange(ids.shape[1]).expand(ids.shape) if mask is None else (mask.cumsum(-1) - 1).clamp(min=0)
+            place = (
+                torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+                if mask is None
+                else (mask.cumsum(-1) - 1).clamp(min=0)
+            )
             return self.head(self.run(self.wte(ids) + self.wpe(place), self.allowed(ids, mask)))
 
     return Counted(config)
@@ -82,7 +86,7 @@ def words_gathered_without_padding(config):
         def forward(self, ids, mask=None):
             if mask is None:
                 return self.read(ids)
-            logits = torch.zeros(*ids.shape, config.vocab, dtype=self.out.weight.dtype)
+            logits = self.out.weight.new_zeros(*ids.shape, config.vocab)
             for row, real in enumerate(mask):
                 if real.any():
                     logits[row, real] = self.read(ids[row : row + 1, real])[0]
@@ -97,7 +101,7 @@ def triangle_known_for_sure(config):
         """Takes a causal path only where the whole mask is the triangle."""
 
         def mask_scores(self, scores, mask):
-            past = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+            past = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
             if mask is not None and mask.shape[-2:] == past.shape and bool((mask == past).all()):
                 return scores.masked_fill(~past, float("-inf"))
             return super().mask_scores(scores, mask)
