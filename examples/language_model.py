@@ -23,7 +23,9 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(d_model, 3 * d_model), nn.Linear(d_model, d_model)
         self.mlp = nn.Sequential(nn.Linear(d_model, d_ff), nn.GELU(), nn.Linear(d_ff, d_model))
 
-    def forward(self, x: Tensor, visible: Tensor, past: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, x: Tensor, visible: Tensor, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The new tokens, and the keys and values of all tokens so far."""
         qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1))
         query, key, value = (each.transpose(1, 2) for each in qkv.unbind(2))
@@ -77,7 +79,13 @@ steps = veriformer.Steps(
 
 
 @veriformer.subject(
-    "causal-lm", norm="pre", activation="gelu", positions="learned", nothing_visible="unspecified", cache=True, steps=steps
+    "causal-lm",
+    norm="pre",
+    activation="gelu",
+    positions="learned",
+    nothing_visible="unspecified",
+    cache=True,
+    steps=steps,
 )
 def build(config: veriformer.Config) -> tuple[nn.Module, object]:
     """The model with the mistake."""
@@ -91,7 +99,13 @@ class Mended(LanguageModel):
 
 
 @veriformer.subject(
-    "causal-lm", norm="pre", activation="gelu", positions="learned", nothing_visible="unspecified", cache=True, steps=steps
+    "causal-lm",
+    norm="pre",
+    activation="gelu",
+    positions="learned",
+    nothing_visible="unspecified",
+    cache=True,
+    steps=steps,
 )
 def build_mended(config: veriformer.Config) -> tuple[nn.Module, object]:
     """The model without it."""

@@ -63,7 +63,11 @@ INDISTINGUISHABLE: dict[tuple[str, object, object], str] = {
 def context(role: Role, name: str) -> dict[str, object]:
     """The other claims that ``name`` needs, in ``role``."""
     needed = NEEDED.get(name, {})
-    return {other: value for other, value in needed.items() if role in CLAIMS[other].roles and role not in CLAIMS[other].defaults}
+    return {
+        other: value
+        for other, value in needed.items()
+        if role in CLAIMS[other].roles and role not in CLAIMS[other].defaults
+    }
 
 
 def values_for(role: Role, name: str) -> tuple[object, ...]:
