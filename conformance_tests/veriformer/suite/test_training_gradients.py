@@ -201,6 +201,9 @@ def _towards_words(instance: Instance, inputs: Inputs) -> Tensor:
         for query in range(inputs.q_len):
             left = direction.clone()
             left[keys[row]] = 0
+            left[left != 0] -= left[
+                left != 0
+            ].mean()  # log-probabilities differ from logits by what is the same for all words
             gradients = torch.autograd.grad(
                 logits[row, query] @ left,
                 [each for each, _ in tables],
