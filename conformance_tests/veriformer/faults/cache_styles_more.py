@@ -224,7 +224,7 @@ class IncrementalModel(nn.Module):
             prev_output_tokens, places, padding = prev_output_tokens[:, -1:], places[:, -1:], padding[:, -1:]
         else:
             time = prev_output_tokens.size(1)
-            future = torch.full((time, time), -math.inf, device=padding.device).triu(1)
+            future = torch.full((time, time), -math.inf).to(self.embed_tokens.weight).triu(1)
         x = self.embed_tokens(prev_output_tokens)
         x = x + self.sinusoids(places, x)
         for layer in self.layers:
