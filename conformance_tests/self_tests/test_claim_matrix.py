@@ -11,6 +11,7 @@ from veriformer.adapters import reference, torch_nn
 from veriformer.declaration import Declaration
 from veriformer.faults.matrix import KILLED, verdicts_in_turn
 from veriformer.judge import Effort
+from veriformer.steps import Steps
 from veriformer_spec.chapters import CLAUSES
 from veriformer_spec.config import CLAIMS, FIELDS, ClaimError, Config, validated
 from veriformer_spec.role import Role
@@ -56,6 +57,8 @@ INDISTINGUISHABLE: dict[tuple[str, object, object], str] = {
     ("dropout", "on", "unspecified"): "unspecified claims nothing",
     ("final_norm", "as-placed", False): "as-placed means no final norm after post-norm layers, which is what these are",
     ("final_norm", False, "as-placed"): "as-placed means no final norm after post-norm layers, which is what these are",
+    ("smoothing", "all-classes", "none"): "where none is claimed, the suite never asks for smoothing",
+    ("smoothing", "other-classes", "none"): "where none is claimed, the suite never asks for smoothing",
 }
 """(claim, built, claimed) -> why no clause can tell."""
 
@@ -105,10 +108,11 @@ def built_otherwise(role: Role, claims: dict[str, object], changes: dict[str, ob
     return dataclasses.replace(honest, build=build)
 
 
-def failing(declaration: Declaration, *, first_only: bool) -> list[str]:
-    """The clauses that do not hold, SHOULDs included; one is enough where ``first_only``."""
+def failing(declaration: Declaration, *, first_only: bool, chapters: tuple[str, ...] = ()) -> list[str]:
+    """The clauses that do not hold, SHOULDs included; one is enough where ``first_only``; of ``chapters`` alone where any is named."""
     late = ("state", "training", "numerics", "device")  # these seldom tell claims apart, and take longest
-    clauses = sorted(CLAUSES.values(), key=lambda each: (each.chapter in late, "equal" not in each.id))
+    asked = [each for each in CLAUSES.values() if not chapters or each.chapter in chapters]
+    clauses = sorted(asked, key=lambda each: (each.chapter in late, "equal" not in each.id))
     verdicts = verdicts_in_turn(declaration, clauses, Effort(examples=5, shrink=False))
     found = (each.clause for each in verdicts if each.status in KILLED)
     return list(itertools.islice(found, 1) if first_only else found)
@@ -120,6 +124,8 @@ def test_a_false_claim_fails_a_named_clause(role: Role, name: str, built: object
     changes: dict[str, object] = {name: built} if name in FIELDS and name != "dropout" else {}
     if name == "dropout":
         changes = {"dropout": 0.0} if built == "none" else {}
+    if name == "smoothing" and built == "none":
+        changes = {"label_smoothing": 0.0}
     same = (name, built, claimed) in INDISTINGUISHABLE
     claims = {**context(role, name), name: claimed}
     found = failing(built_otherwise(role, claims, changes), first_only=not same)
@@ -130,10 +136,10 @@ def test_a_false_claim_fails_a_named_clause(role: Role, name: str, built: object
         assert found, f"a {role} built with {name}={built!r} and claimed as {claimed!r} passes every clause"
 
 
-def fails(declaration: Declaration, **claims: object) -> list[str]:
+def fails(declaration: Declaration, *, chapters: tuple[str, ...] = (), **claims: object) -> list[str]:
     """The clauses that do not hold when ``declaration`` makes these claims on top of its own."""
     claimed = validated(declaration.role, {**declaration.claims, **claims})
-    return failing(dataclasses.replace(declaration, claims=claimed), first_only=False)
+    return failing(dataclasses.replace(declaration, claims=claimed), first_only=False, chapters=chapters)
 
 
 @pytest.mark.parametrize("claimed", ["nan", "error", {"grad": "zeros", "no-grad": "nan"}], ids=str)
@@ -202,3 +208,74 @@ def test_padded_rows_that_are_claimed_and_not_computed() -> None:
     """In torch, nested tensors leave padding out, and a claim that they compute it fails."""
     unpadding = next(each for each in torch_nn.declarations() if each.name.endswith("key padding"))
     assert fails(unpadding, padded_rows="computed")
+
+
+def never_told_of_padding() -> Declaration:
+    """A causal language model that never gets the mask: padding on the right is the future, which no real token sees anyway."""
+    honest = reference.declaration(Role.CAUSAL_LM, norm="pre")
+
+    def build(config: Config) -> object:
+        module = honest.build(config)
+        assert isinstance(module, torch.nn.Module)
+
+        def call(module: torch.nn.Module, ids: torch.Tensor, mask: torch.Tensor | None = None) -> object:
+            return module(ids)
+
+        return module, call
+
+    return dataclasses.replace(honest, build=build)
+
+
+def test_padding_on_a_side_that_is_claimed_and_not_hidden() -> None:
+    """Padding on the left is the past, which every token sees."""
+    assert fails(never_told_of_padding(), chapters=("masking", "model"), padding_sides="right") == []
+    found = fails(never_told_of_padding(), chapters=("masking",), padding_sides=("right", "left"))
+    assert "masking.padding-may-stand-where-claimed" in found
+
+
+def test_a_cache_that_is_claimed_and_forgets() -> None:
+    """Each step reads its own ids alone, as if nothing had come before."""
+    honest = reference.declaration(Role.CAUSAL_LM, norm="pre", positions="alibi", cache=True)
+
+    def step(
+        module: torch.nn.Module, ids: torch.Tensor, mask: torch.Tensor | None, state: object
+    ) -> tuple[torch.Tensor, object]:
+        logits: torch.Tensor = module(ids)
+        return logits, state
+
+    forgetful = Steps(start=lambda module, batch, longest: None, step=step)
+    found = fails(dataclasses.replace(honest, steps=forgetful), chapters=("cache",))
+    assert "cache.one-by-one-equals-the-full-pass" in found
+    assert fails(honest, chapters=("cache",)) == []
+
+
+@pytest.mark.parametrize(
+    ("claimed", "clause"),
+    [
+        ("beam", "generation.a-beam-that-drops-nothing-finds-the-best"),
+        ("sample", "generation.temperature-divides-the-logits"),
+    ],
+)
+def test_a_strategy_that_is_claimed_and_not_followed(claimed: str, clause: str) -> None:
+    """Whatever is asked for, the largest logit is taken."""
+    honest = reference.declaration(Role.GENERATION)
+
+    def build(config: Config) -> object:
+        generate = honest.build(config)
+        assert callable(generate)
+
+        def call(*given: object, **asked: object) -> object:
+            return generate(*given, **{**asked, "strategy": "greedy"})
+
+        return call
+
+    greedy = dataclasses.replace(honest, build=build)
+    assert clause in fails(greedy, strategies=("greedy", claimed))
+    assert fails(greedy, strategies="greedy") == [], "what is not claimed is not asked"
+
+
+@pytest.mark.parametrize(("built", "claimed"), [("attention", "gru"), ("gru", "attention")])
+def test_a_cell_that_is_claimed_and_is_another(built: str, claimed: str) -> None:
+    """An encoder-decoder made of attention that is said to be recurrent, and the other way round."""
+    declaration = built_otherwise(Role.ENCODER_DECODER, {"cell": claimed}, {"cell": built})
+    assert failing(declaration, first_only=True)

@@ -124,7 +124,7 @@ _TABLE = (
           meaning="whether real-valued input of config.d_input features enters by a projection to d_model"),
     Claim(name="embedding_scale", values=("none", "root-d_model"), default="none", roles=(Role.TOKEN_EMBEDDING, *MODELS),
           meaning="what token embeddings are multiplied by before positions are added: nothing, or sqrt(d_model)"),
-    Claim(name="padding_row", values=("trained", "frozen"), default="trained", roles=(Role.TOKEN_EMBEDDING, *MODELS),
+    Claim(name="padding_row", values=("trained", "frozen"), default="trained", roles=(Role.TOKEN_EMBEDDING,),
           meaning="whether the embedding of the padding id gets a gradient"),
     Claim(name="segments", values=(False, True), default=False, roles=(Role.TOKEN_EMBEDDING, Role.MASKED_LM),
           meaning="whether an embedding of each token's segment is added"),
