@@ -19,6 +19,8 @@ ENLARGED = 8.0
 """How much larger the memory is made, to see whether anyone notices."""
 NOTICED = 1e-3
 """Share of what another memory changes, below which nobody noticed: a norm's eps changes less."""
+FAINT = 1e-2
+"""Size of a memory that changes next to nothing but the gradients of what reads it; and what is nothing beside those."""
 CROSS = cases(q_len=(2, 4), k_len=(3, 5), d_head=(3, 4), sides=("cross",))
 
 
@@ -29,7 +31,7 @@ CROSS = cases(q_len=(2, 4), k_len=(3, 5), d_head=(3, 4), sides=("cross",))
     most=6,
 )
 def test_the_memory_reaches_every_decoder_layer(subject: Subject, case: Case) -> None:
-    """A weight that reads the memory gets no gradient where the memory is zero: count them for one, two and three layers."""
+    """A weight that reads the memory gets less gradient the fainter the memory is: count them for one, two and three layers."""
     if "layers" in subject.declaration.sizes:
         raise NotChecked("the subject cannot be built with another number of layers")
     if subject.claims["layer_parameters"] == "shared":
@@ -46,11 +48,19 @@ def test_the_memory_reaches_every_decoder_layer(subject: Subject, case: Case) ->
 
 
 def _readers(subject: Subject, case: Case) -> int:
-    """Numbers in matrices whose gradient is there with a memory, and zero where the memory is."""
+    """Numbers in matrices whose gradient is there with a faint memory, and not with one of zeros.
+
+    Faint, so that the units of a network which are idle with the one are idle with the other: they do not read the memory.
+    What is left at zero may be rounding, not zero: a query's weights get the difference of values that are all alike.
+    """
     instance, inputs = subject.instance(case), subject.inputs(case)
-    empty = dataclasses.replace(inputs, tensors=(inputs.tensors[0], torch.zeros_like(inputs.tensors[1])))
-    with_memory, without = _gradients(instance, inputs), _gradients(instance, empty)
-    return sum(int(((one != 0) & (other == 0)).sum()) for one, other in zip(with_memory, without, strict=True))
+    x, memory = inputs.tensors
+    faint, empty = (
+        _gradients(instance, dataclasses.replace(inputs, tensors=(x, size * memory))) for size in (FAINT, 0.0)
+    )
+    return sum(
+        int(((one != 0) & (other.abs() <= FAINT * one.abs())).sum()) for one, other in zip(faint, empty, strict=True)
+    )
 
 
 def _gradients(instance: Instance, inputs: Inputs) -> list[Tensor]:
