@@ -25,8 +25,9 @@ ROWS_STOP_AT_THEIR_OWN_END = Clause(
 )
 LENGTHS_HOLD = Clause(
     id="generation.the-minimum-and-maximum-length-hold",
-    text="no row gets more than max_new_tokens new ids nor ends before min_new_tokens, and the prompt comes back unchanged before them",
-    source="Wu et al. 2016, section 7; Veriformer: lengths count new ids, the end token among them",
+    text="no row gets more than max_new_tokens new ids, none ends before min_new_tokens nor is kept from ending once so many are written, "
+    "and the prompt comes back unchanged before them",
+    source="Wu et al. 2016, section 7; Veriformer: lengths count new ids; whether the minimum counts the end token, libraries differ",
     breaks="the prompt counted in the maximum, one id too many, the end token forbidden for ever",
     roles=_GENERATION,
 )
@@ -63,7 +64,8 @@ BEAMS_FOLLOW_THEIR_PARENTS = Clause(
 )
 TEMPERATURE_ZERO_IS_GREEDY = Clause(
     id="generation.temperature-divides-the-logits",
-    text="sampling at temperature 0, or near it, is greedy, and at temperature T draws each id anew with probabilities softmax(logits / T)",
+    text="sampling near temperature 0 is greedy, at 0 it is greedy or an exception, and at temperature T it draws each id anew with "
+    "probabilities softmax(logits / T)",
     source="Ackley et al. 1985, section 2; Holtzman et al. 2020, section 5.1",
     breaks="multiplied in place of divided, applied after the softmax, a division by zero, one draw for all rows",
     roles=_GENERATION,

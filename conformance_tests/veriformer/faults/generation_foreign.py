@@ -95,24 +95,24 @@ class OneShort(Plain):
         return super().text(model, row, {**asked, "max_new_tokens": asked["max_new_tokens"] - 1})
 
 
-class MinimumWithoutTheEnd(Pipeline):
+class EndPutOff(Pipeline):
     def min_length(self, ids, scores):
-        if ids.shape[1] - self.start < self.min_new_tokens:
+        if ids.shape[1] - self.start <= self.min_new_tokens:
             scores = scores.index_fill(-1, torch.tensor([self.end_id]), float("-inf"))
         return scores
 
 
 LENGTHS_COUNTED_WRONG = Fault(
     id="lengths-counted-wrong",
-    sentence="the minimum counts the prompt, or leaves the end token out; or the maximum is one short",
+    sentence="the minimum counts the prompt, or the end is put off by one id more; or the maximum is one short",
     clauses=(generation.LENGTHS_HOLD,),
     source="experience",
     written="if ids.shape[1] < min_new_tokens: forbid the end",
-    mend="count new ids, the end token among them",
+    mend="if ids.shape[1] - start < min_new_tokens: forbid the end",
     builds=(
         writer(WholeLength, "greedy"),
         writer(OneShort, *EVERYTHING),
-        writer(MinimumWithoutTheEnd, "greedy", "beam"),
+        writer(EndPutOff, "greedy", "beam"),
     ),
 )
 

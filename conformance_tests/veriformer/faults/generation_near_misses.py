@@ -154,3 +154,30 @@ TEMPERATURE_ZERO_REFUSED = NearMiss(
     clauses=(generation.TEMPERATURE_ZERO_IS_GREEDY, generation.LENGTHS_HOLD),
     build=refuses_zero,
 )
+
+
+class OthersBeforeTheEnd(Pipeline):
+    """A minimum that counts the ids before the end token, and a temperature of zero refused in the usual words."""
+
+    def __call__(self, model, prompt, *, strategy, **asked):
+        if strategy == "sample" and asked["temperature"] == 0:
+            raise ValueError("`temperature` has to be a strictly positive float")
+        return super().__call__(model, prompt, strategy=strategy, **asked)
+
+    def min_length(self, ids, scores):
+        if ids.shape[1] - self.start < self.min_new_tokens:
+            scores = scores.index_fill(-1, torch.tensor([self.end_id]), float("-inf"))
+        return scores
+
+
+@veriformer.subject("generation", strategies=EVERYTHING, module=None)
+def others_before_the_end(config):
+    return OthersBeforeTheEnd()
+
+
+MINIMUM_WITHOUT_THE_END = NearMiss(
+    id="minimum-counts-the-ids-before-the-end",
+    sentence="so many ids stand before the end token, as a known library counts them, and a temperature of zero is a ValueError",
+    clauses=(generation.LENGTHS_HOLD, generation.TEMPERATURE_ZERO_IS_GREEDY),
+    build=others_before_the_end,
+)

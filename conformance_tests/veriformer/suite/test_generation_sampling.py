@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from veriformer import chances, process_state
 from veriformer.case import Case
 from veriformer.errors import Unsupported
-from veriformer.outcome import Violation
+from veriformer.outcome import SubjectError, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
 from veriformer.subjects import Subject
@@ -82,7 +82,7 @@ def different_prompts(case: Case, model: Language) -> list[Text]:
 
 @checks(
     generation.TEMPERATURE_ZERO_IS_GREEDY,
-    sentence="9f4771c6",
+    sentence="a7a67568",
     cases=cases(batch=(2, 2), q_len=(2, 4)),
     most=8,
 )
@@ -112,7 +112,7 @@ def test_temperature_divides_the_logits(subject: Subject, case: Case) -> None:
 
 @checks(
     generation.TEMPERATURE_ZERO_IS_GREEDY,
-    sentence="9f4771c6",
+    sentence="a7a67568",
     cases=cases(batch=(2, 2), q_len=(2, 4)),
     most=8,
 )
@@ -125,10 +125,10 @@ def test_temperature_zero_is_greedy(subject: Subject, case: Case) -> None:
         how = {"strategy": "sample", "temperature": temperature}
         try:
             texts = write(subject, case, model, given, how, longest=LONGEST)
-        except Unsupported:
+        except (Unsupported, SubjectError):
             if temperature > 0:
                 raise
-            continue  # a subject may refuse to divide by zero, as long as it says so
+            continue  # a subject may refuse to divide by zero, in whatever words: what it may not do is write something else
         for row, (prompt, got) in enumerate(zip(given, texts, strict=True)):
             expected = greedy(model, prompt, longest=LONGEST)
             require_text(got, expected, prompt, f"at temperature {temperature:g} not the greedy text", row=row)
