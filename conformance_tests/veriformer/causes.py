@@ -59,6 +59,7 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = {
     "heads.time-stays-time": (*_INVISIBILITY, "heads.repeating-*", "heads.queries-come-*", *_COMPARISONS),
     "heads.queries-come-from-the-queries-input-keys-and-values-from-the-memory": (
         "heads.query-and-memory-*", *_INVISIBILITY, *_COMPARISONS),
+    "position.positions-enter-once-for-every-token": ("state.one-token-and-one-row-work", *_COMPARISONS),
     "normalization.statistics-are-per-token": ("normalization.*", "masking.*", *_COMPARISONS),
     "feed_forward.position-wise": ("feed_forward.*", "masking.*", *_COMPARISONS),
     "generation.the-minimum-and-maximum-length-hold": ("generation.*",),

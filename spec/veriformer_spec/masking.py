@@ -31,7 +31,7 @@ CAUSAL_OUTPUTS_IGNORE_THE_FUTURE = Clause(
     id="masking.causal-outputs-ignore-the-future",
     text="where attention is causal, by claim or by the mask passed, the output at a position does not depend on any later position",
     source=_CAUSAL,
-    breaks="an off-by-one diagonal, a transposed triangle, a mask applied in training only",
+    breaks="an off-by-one diagonal, a transposed triangle, a mask applied in training only; heads merged without the transpose",
     roles=ATTENDING,
 )
 CAUSAL_POSITIONS_SEE_THEMSELVES_AND_ALL_BEFORE = Clause(
