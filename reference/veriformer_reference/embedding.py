@@ -52,7 +52,7 @@ def add_segments(
     """Add the row of each token's segment: of segment 0, where none are passed.
 
     Source:
-        Devlin et al. 2019, section 3 and figure 2 (embedding.segments-are-added).
+        Devlin et al. 2019, section 3 and figure 2 (embedding.segments-are-added, model.segments-reach-their-tokens).
     """
     if segments is None:
         return vectors + table[0]

@@ -78,3 +78,12 @@ AN_EMPTY_SEQUENCE_IS_TOLD = Clause(
     breaks="an output of one position, invented",
     roles=MODELS,
 )
+SEGMENTS_REACH_THEIR_TOKENS = Clause(
+    id="model.segments-reach-their-tokens",
+    text="where a masked language model claims segments, another segment for one token changes that token's logits, and a call without segments is "
+    "one in which every token is in segment 0",
+    source="Devlin et al. 2019 (BERT), section 3 and figure 2: token, segment and position embeddings are summed",
+    breaks="the argument taken and never used, one segment for the whole row, segment 1 where none is passed",
+    roles=(Role.MASKED_LM,),
+    when={"segments": (True,)},
+)
