@@ -80,7 +80,7 @@ def bench(session: nox.Session) -> None:
 def learn(session: nox.Session) -> None:
     """Train small models to copy, rightly and with two mistakes in the loss; draws docs/learning.svg."""
     install(session)
-    session.run("python", "benchmarks/learn.py", "--write", "docs/learning.svg", *session.posargs)
+    session.run("python", "benchmarks/learn.py", "--faults", "--write", "docs/learning.svg", *session.posargs)
 
 
 @nox.session(default=False)

@@ -18,7 +18,11 @@ from torch import Tensor
 from veriformer import learning
 from veriformer.adapters import reference
 from veriformer.case import Case
+from veriformer.faults.catalogue import FAULTS
+from veriformer.faults.matrix import QUICK, can_run, fault_rows
+from veriformer.judge import Effort
 from veriformer.learning import Learned, Loss, Verdict
+from veriformer.request import EXAMPLES
 from veriformer.subjects import Subject
 from veriformer_reference import training
 from veriformer_spec.config import Config
@@ -127,6 +131,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", type=Path, metavar="FILE", help="draw the loss curves there, as SVG")
+    parser.add_argument("--faults", action="store_true", help="judge the catalogue's faults that only training can see")
     options = parser.parse_args()
     torch.set_num_threads(1)
     results, good, started = [], True, time.perf_counter()
@@ -146,6 +151,12 @@ def main() -> int:
     if options.write:
         options.write.write_text(drawing(results), encoding="utf-8")
         print(f"wrote {options.write}")
+    for fault in FAULTS.values() if options.faults else ():
+        if not any(can_run(clause, QUICK) for clause in fault.clauses):  # too dear for the kill matrix of every day
+            for row in fault_rows(fault, every_clause=False, effort=Effort(examples=EXAMPLES["deep"], shrink=False)):
+                good = good and not row.survived
+                said = f"survives {', '.join(row.survived)}" if row.survived else f"dies by {', '.join(row.killed_by)}"
+                print(f"{'BAD' if row.survived else 'ok '} {row.id}: {row.subject} {said}", flush=True)
     print(f"{'as expected' if good else 'NOT as expected'}, {time.perf_counter() - started:.0f} s")
     return int(not good)
 

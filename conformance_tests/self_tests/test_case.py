@@ -92,7 +92,7 @@ def arguments(role: Role, side: str, **claims: object) -> dict[str, Any]:
 def test_models_take_one_row_of_mask_and_ids_without_features(side: str) -> None:
     given = arguments(Role.ENCODER_DECODER, side)
     assert list(given) == ["source", "target", "source_mask", "target_mask"]
-    assert given["source"].shape == (2, 4)
+    assert given["source"].shape == (2, 4 if side == "cross" else 5)
     assert given["target"].shape == (2, 5)
     assert given["source_mask" if side == "cross" else "target_mask"].shape == (2, 4 if side == "cross" else 5)
     assert list(arguments(Role.MASKED_LM, "self", segments=True)) == ["ids", "mask", "segments"]

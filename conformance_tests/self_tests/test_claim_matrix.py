@@ -51,6 +51,17 @@ NEEDED: dict[str, dict[str, object]] = {
 """What else must be claimed for a claim to mean anything, where the role has that claim."""
 
 INDISTINGUISHABLE: dict[tuple[str, object, object], str] = {
+    ("alignment", "end", "equal-lengths"): "equal-lengths claims that fewer queries are never passed: nothing is asked",
+    (
+        "alignment",
+        "start",
+        "equal-lengths",
+    ): "equal-lengths claims that fewer queries are never passed: nothing is asked",
+    (
+        "alignment",
+        "equal-lengths",
+        "end",
+    ): "the reference that claims equal lengths aligns at the end where it is asked all the same",
     ("computes_in", "float32", "input"): "computing in float32 is legal: a SHOULD reports it, and no MUST fails",
     ("dropout", "unspecified", "on"): "unspecified claims nothing",
     ("dropout", "none", "unspecified"): "unspecified claims nothing",

@@ -9,11 +9,14 @@ from self_tests.shapes.mypy_runs import PLUGIN, run_mypy
 
 ROOT = Path(__file__).parents[3]
 
-CALL = ("return encoder_layer(x, mask, self, self.config)", "return encoder_layer(x.mT, mask, self, self.config)")
+CALL = (
+    "return encoder_layer(x, mask, self, self.config, positions)",
+    "return encoder_layer(x.mT, mask, self, self.config, positions)",
+)
 RETURN = ("return query @ key.mT * factor", "return (query @ key.mT * factor).mT")
 # The layer hands its attention on in a lambda, which is not walked: here it is called at once.
 MODULE = (
-    "connect(x, lambda tokens: own.attention(tokens, tokens, mask), own.attention_norm)",
+    "connect(x, lambda tokens: own.attention(tokens, tokens, mask, positions), own.attention_norm)",
     "own.attention(x, x.transpose(1, 2), mask)",
 )
 

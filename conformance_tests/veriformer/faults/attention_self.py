@@ -50,7 +50,7 @@ def beginner_in_one_line(config):
 def beginner_who_builds_a_decoder(config):
     def attend(x, mask=None):
         parts = slices(x, config.heads)
-        past = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril()
+        past = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
         allowed = past if mask is None else past & mask
         return (
             torch.nn.functional.scaled_dot_product_attention(parts, parts, parts, attn_mask=allowed)

@@ -80,7 +80,12 @@ def one_slot_fewer(config):
     return OneSlotFewerModel(config)
 
 
-@veriformer.subject("causal-lm", steps=styles.OBJECTS, sliding_window=True, **styles.LLAMA)
+@veriformer.subject(
+    "causal-lm",
+    steps=styles.OBJECTS,
+    sliding_window=True,
+    **styles.LLAMA | {"padding_sides": ("right", "left")},  # a window that counts positions counts interior padding too
+)
 def window_as_a_mask(config):
     return styles.ObjectModel(config)
 

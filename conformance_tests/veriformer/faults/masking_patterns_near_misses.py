@@ -24,7 +24,7 @@ def kernel_aligned_at_the_start(config):
     def attend(q, k, v, mask=None):
         if mask is None:
             return F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        past = torch.ones(q.size(2), k.size(2), dtype=torch.bool).tril()
+        past = torch.ones(q.size(2), k.size(2), dtype=torch.bool, device=q.device).tril()
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask & past)
 
     return attend
@@ -33,7 +33,8 @@ def kernel_aligned_at_the_start(config):
 @veriformer.subject("attention", module=None, causal=True, alignment="end", sliding_window=True, nothing_visible="nan")
 def band_aligned_at_the_end(config):
     def attend(q, k, v, mask=None):
-        apart = torch.arange(k.size(2) - q.size(2), k.size(2))[:, None] - torch.arange(k.size(2))
+        place = torch.arange(k.size(2), device=q.device)
+        apart = place[k.size(2) - q.size(2) :, None] - place
         band = (apart >= 0) & (apart < config.window)
         scores = (q @ k.mT / q.size(-1) ** 0.5).masked_fill(~(band if mask is None else band & mask), float("-inf"))
         return scores.softmax(-1) @ v
@@ -218,7 +219,7 @@ def heads_capped(config):
 def capped_with_a_finite_mask(config):
     def attend(q, k, v, mask=None):
         scores = 20 * torch.tanh(q @ k.mT / (20 * config.d_head**0.5))
-        return (scores if mask is None else scores.masked_fill(~mask, -1e9)).softmax(-1) @ v
+        return (scores if mask is None else scores.masked_fill(~mask, -6e4)).softmax(-1) @ v
 
     return attend
 

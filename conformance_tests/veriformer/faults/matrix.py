@@ -58,14 +58,14 @@ def fault_rows(fault: Fault, *, every_clause: bool = True, effort: Effort = QUIC
         must = [
             clause.id
             for clause in fault.clauses
-            if clause.selected_by(declaration.role, declaration.claims) and _can_run(clause, effort)
+            if clause.selected_by(declaration.role, declaration.claims) and can_run(clause, effort)
         ]
         missed = tuple(each for each in must if each not in killed)
         rows.append(Row(fault.id, declaration.name, killed, missed, tuple(verdicts)))
     return rows
 
 
-def _can_run(clause: Clause, effort: Effort) -> bool:
+def can_run(clause: Clause, effort: Effort) -> bool:
     """Whether one of the clause's properties runs at this effort; those that take long are judged by ``nox -s learn``."""
     return any(runs_at(one, effort) for one in properties()[clause.id])
 
