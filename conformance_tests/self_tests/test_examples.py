@@ -7,10 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def check(target: str) -> subprocess.CompletedProcess[str]:
+def check(target: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the command as README has it."""
     return subprocess.run(
-        [sys.executable, "-m", "veriformer", "check", target],
+        [sys.executable, "-m", "veriformer", "check", target, *options],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -31,6 +31,16 @@ def test_the_mended_layer_conforms() -> None:
     """With the transpose back: exit 0."""
     done = check("examples/encoder_layer.py:build_mended")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_positions_that_start_again_are_found_and_named() -> None:
+    """A language model whose cached steps count from zero: exit 1, led by the clause on steps; with the count carried on: exit 0."""
+    done = check("examples/language_model.py:build", "--only", "cache")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL" in done.stdout
+    assert done.stdout.partition("FAIL ")[2].startswith("cache.one-by-one-equals-the-full-pass")
+    mended = check("examples/language_model.py:build_mended", "--budget", "quick")
+    assert mended.returncode == 0, mended.stdout + mended.stderr
 
 
 def test_readme_shows_what_the_commands_print() -> None:

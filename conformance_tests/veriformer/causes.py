@@ -28,6 +28,7 @@ _COMPARISONS = (
     "*-equals-its-equation",
     "heads.each-head-reads-its-own-slice",
     "heads.one-head-is-plain-attention",
+    "training.gradients-*",
 )
 """Clauses that compare with the reference: whatever else fails explains them."""
 
@@ -62,6 +63,8 @@ EXPLAINS: Mapping[str, tuple[str, ...]] = {
     "position.positions-enter-once-for-every-token": ("state.one-token-and-one-row-work", *_COMPARISONS),
     "normalization.statistics-are-per-token": ("normalization.*", "masking.*", *_COMPARISONS),
     "feed_forward.position-wise": ("feed_forward.*", "masking.*", *_COMPARISONS),
+    "cache.one-by-one-equals-the-full-pass": ("cache.chunks-*", "cache.padding-*", "cache.a-sliding-*", "cache.reordering-*"),
+    "cache.chunks-equal-the-full-pass": ("cache.padding-*", "cache.a-sliding-*"),
     "generation.the-minimum-and-maximum-length-hold": ("generation.*",),
     "generation.greedy-takes-the-largest": ("generation.*",),
     "generation.the-whole-text-is-read": (
