@@ -29,7 +29,9 @@ def each_case(subject: Subject) -> list[Case]:
     drawn: list[Case] = []
 
     @hypothesis.seed(1)
-    @settings(max_examples=EXAMPLES, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
     @hypothesis.given(cases(masks=MASK_KINDS)(subject))
     def take(case: Case) -> None:
         drawn.append(case)

@@ -78,7 +78,7 @@ def as_the_language_decides(pairs: list[tuple[str, tuple[int, ...]]]) -> list[bo
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, derandomize=True)  # CI draws alike each time; to hunt, take it out
 @given(data=st.data())
 def test_decides_as_jaxtyping_does(data: st.DataObject) -> None:
     texts = data.draw(st.lists(annotations(), min_size=1, max_size=3))
@@ -91,7 +91,7 @@ def test_decides_as_jaxtyping_does(data: st.DataObject) -> None:
     assert as_the_language_decides(pairs) == truth
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_names_decide_as_their_sizes_do(data: st.DataObject) -> None:
     """What is found wrong for names is wrong for sizes, all different; and what fits, fits."""
@@ -124,7 +124,7 @@ def test_refused_annotation(text: str) -> None:
         parse(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.text(alphabet="ab_*#?=.,+3 ", max_size=8))
 def test_what_jaxtyping_refuses_is_refused(text: str) -> None:
     try:

@@ -239,7 +239,7 @@ def _broadcasts(captured: Dims, known: Dims) -> bool:
         one, other = left.pop(), right.pop()
         if isinstance(one, Spread) or isinstance(other, Spread):
             return True
-        if not one.is_one and not other.is_one and same(one, other) is Verdict.NO:
+        if not one.is_one and same(one, other) is Verdict.NO:  # a one of `*name` stretches to nothing
             return False
     return True
 
