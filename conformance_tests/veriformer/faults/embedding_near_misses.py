@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import veriformer
-from veriformer.faults.embedding_foreign import Entrance, LittleModel, Segmented, Words
+from veriformer.faults.embedding_entrance_foreign import Entrance
+from veriformer.faults.embedding_foreign import LittleModel, Segmented, Words
 from veriformer.faults.fault import NearMiss
 from veriformer_spec import embedding
 
