@@ -16,7 +16,7 @@ class Thread:
     Attributes:
         properties: names of the functions that can fail it.
         faults: faults that must die by it.
-        foreign: those among them that were written without the reference.
+        foreign: those among them that were written without the reference, alone or as well.
         near_misses: correct subjects that a careless property would fail by it.
     """
 
@@ -35,7 +35,7 @@ def table() -> tuple[Thread, ...]:
             clause=clause,
             properties=tuple(each.name for each in known[clause.id]),
             faults=tuple(fault.id for fault in FAULTS.values() if clause in fault.clauses),
-            foreign=tuple(fault.id for fault in FAULTS.values() if clause in fault.clauses and fault.foreign),
+            foreign=tuple(fault.id for fault in FAULTS.values() if clause in fault.clauses and fault.builds),
             near_misses=tuple(each.id for each in NEAR_MISSES.values() if clause in each.clauses),
         )
         for clause in CLAUSES.values()
@@ -63,8 +63,10 @@ def problems() -> Iterator[str]:
     for fault in FAULTS.values():
         if not fault.clauses:
             yield f"fault {fault.id}: dies by no clause"
-        if bool(fault.patches) == bool(fault.builds):
-            yield f"fault {fault.id}: must have either patches or builds"
+        if not fault.patches and not fault.builds:
+            yield f"fault {fault.id}: has neither patches nor builds"
+        if bool(fault.patches) != bool(fault.planted):
+            yield f"fault {fault.id}: has patches and is planted nowhere, or the other way round"
     for near_miss in NEAR_MISSES.values():
         if not near_miss.clauses:
             yield f"near-miss {near_miss.id}: is near no clause"

@@ -1,11 +1,14 @@
 """The catalogue: every fault and every near-miss of every chapter."""
 
+import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Mapping
 from typing import TypeVar
 
 import veriformer.faults
+import veriformer.faults.second
+from veriformer.declaration import Build
 from veriformer.faults.fault import Fault, NearMiss
 
 _Entry = TypeVar("_Entry", Fault, NearMiss)
@@ -21,7 +24,24 @@ def _collected() -> tuple[dict[str, Fault], dict[str, NearMiss]]:
                 _add(faults, value.id, value)
             elif isinstance(value, NearMiss):
                 _add(near_misses, value.id, value)
+    for name, builds in _of_another_style().items():
+        if name not in faults:
+            raise ValueError(
+                f"veriformer.faults.second writes {name!r} in another style, and the catalogue has no such fault"
+            )
+        faults[name] = dataclasses.replace(faults[name], builds=(*faults[name].builds, *builds))
     return faults, near_misses
+
+
+def _of_another_style() -> dict[str, tuple[Build, ...]]:
+    """The builds that the modules of ``veriformer.faults.second`` add to catalogued faults, as ``SECOND``: by the fault's id."""
+    gathered: dict[str, tuple[Build, ...]] = {}
+    for found in pkgutil.iter_modules(veriformer.faults.second.__path__):
+        module = importlib.import_module(f"veriformer.faults.second.{found.name}")
+        second: Mapping[str, tuple[Build, ...]] = getattr(module, "SECOND", {})
+        for name, builds in second.items():
+            gathered[name] = (*gathered.get(name, ()), *builds)
+    return gathered
 
 
 def _add(into: dict[str, _Entry], name: str, value: _Entry) -> None:

@@ -27,7 +27,7 @@ class Planted:
 class Fault:
     """A catalogued mistake, named for the tempting error.
 
-    Written either against the reference (``patches`` and ``planted``) or without it (``builds``, in another style).
+    Written against the reference (``patches`` and ``planted``), or without it (``builds``, in another style), or both.
 
     Attributes:
         id: permanent slug.
@@ -36,6 +36,9 @@ class Fault:
         source: where it was seen.
         written: how it usually gets written: a line or two of code.
         mend: how to mend it: a line or two of code.
+        synonyms: other slugs of the same function, so that whoever knows one of them finds it.
+        same_as: what a build without the reference equals, by the build's name: the id of a planted fault, or another claim's value
+            as ``norm=pre``. A build that is not named equals nothing else in the catalogue.
     """
 
     id: str
@@ -47,16 +50,24 @@ class Fault:
     patches: tuple[Patch, ...] = ()
     planted: tuple[Planted, ...] = ()
     builds: tuple[Build, ...] = ()
+    synonyms: tuple[str, ...] = ()
+    same_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def foreign(self) -> bool:
-        """Whether it was written without the reference, in another style."""
+        """Whether it was written without the reference alone, in another style."""
         return not self.patches
 
     def subjects(self) -> tuple[Declaration, ...]:
-        """The faulty subjects."""
-        if self.foreign:
-            return tuple(declared(build) for build in self.builds)
+        """The faulty subjects: the reference with the fault planted in it, then those of another style."""
+        return (*self.planted_subjects(), *self.foreign_subjects())
+
+    def foreign_subjects(self) -> tuple[Declaration, ...]:
+        """Those written without the reference."""
+        return tuple(declared(build) for build in self.builds)
+
+    def planted_subjects(self) -> tuple[Declaration, ...]:
+        """The reference, in each role and under each claim in which the fault is planted."""
         return tuple(
             dataclasses.replace(
                 reference.declaration(each.role, **each.claims),
