@@ -1,5 +1,6 @@
 """The report: on a terminal, as JSON lines, as JUnit XML."""
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from veriformer.errors import UsageError
 from veriformer.report import json_lines, junit, terminal
 from veriformer.report.progress import Bar
 from veriformer.result import Result, footer_of
-from veriformer.verdict import CaseEvidence, Diagnosis, Header, Status, Verdict
+from veriformer.verdict import CaseEvidence, Departure, Diagnosis, Finding, Header, Missed, Status, Verdict
 
 HEADER = Header(
     versions={"veriformer": "0"}, target="mine.py:build", options=["--set", "norm=pre"], subject="build", role="encoder-layer",
@@ -190,6 +191,7 @@ def written(tmp_path: Path, *results: Result) -> Path:
             for one in each.verdicts:
                 observer.begin(one.clause)
                 observer.verdict(one)
+            observer.diagnosis(each.diagnosis, each.missed)
             observer.footer(each.footer)
     return path
 
@@ -207,14 +209,67 @@ def test_the_schema_in_the_package_is_that_of_the_lines() -> None:
     assert json.loads(json_lines.SCHEMA.read_text()) == json_lines.schema()
 
 
-def test_a_diagnosis_may_stand_in_a_report(tmp_path: Path) -> None:
-    """The line exists, and readers pass over it."""
-    path = written(tmp_path, MIXED)
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(
-        b"".join([*lines[:-1], json_lines.encoded(Diagnosis(faults=["soft-mask"], exact=True)), lines[-1]])
+FOUND = dataclasses.replace(
+    MIXED,
+    diagnosis=Diagnosis(
+        basis="weights",
+        findings=[
+            Finding(
+                faults=["merge-heads-without-transpose"], exact=True, distance=0.0, sentence="Heads are merged as they stand.",
+                written="x.reshape(b, t, d)", mend="x.transpose(1, 2).reshape(b, t, d)", source="a paper", same=["the-other"],
+            ),
+            Finding(claims=["norm=pre"], exact=False, distance=0.25),
+        ],
+        said="it does exactly what merge-heads-without-transpose does",
+        departure=Departure(after="layer 0: context", at="layer 0: merge", difference=1.5, expected=[[1.0, 2.0]], got=[[2.0, 1.0]]),
+        seconds=0.5,
+    ),
+    missed=Missed(faults=["a", "b", "c", "d"], known=60, closing={"a weights mapping": 3}),
+)  # fmt: skip
+
+
+def test_a_diagnosis_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """What was found and what could have been missed are lines of their own."""
+    path = written(tmp_path, FOUND)
+    assert json_lines.read(path) == [FOUND]
+    kinds = [json.loads(line)["kind"] for line in path.read_text().splitlines()]
+    assert kinds[-3:] == ["diagnosis", "missed", "footer"]
+
+
+def test_the_screen_leads_with_the_name() -> None:
+    """The name, how sure it is, the mend, and where the computation departs; then what could have been missed."""
+    said = terminal.text([FOUND])
+    assert "found: merge-heads-without-transpose (exact)" in said
+    assert said.index("found:") < said.index("FAIL masking.masked-keys-are-invisible")
+    for words in (
+        "x.transpose(1, 2).reshape(b, t, d)",
+        "cannot be told from the-other",
+        "agrees with the reference up to layer 0: context; at layer 0: merge it is off by 1.5",
+        "of 60 catalogued faults that such a subject may have, 4 would pass unnoticed; a weights mapping would find 3",
+        "a, b, c and 1 more (-v)",
+    ):
+        assert words in " ".join(said.split()), words
+    assert "found: norm=pre" not in said and "(nearest" not in said
+    assert "norm=pre (nearest, 0.25 away)" in terminal.text([FOUND], verbose=True)
+
+
+def test_a_guess_is_called_one() -> None:
+    """Nothing is named as found that was only near, or only looks alike by its clauses."""
+    near = msgspec.structs.replace(
+        FOUND.diagnosis, findings=[Finding(faults=["softmax-over-heads"], exact=False)], said="near"
     )
-    assert json_lines.read(path) == [MIXED]
+    said = terminal.text(
+        [dataclasses.replace(MIXED, diagnosis=msgspec.structs.replace(near, basis="clauses that failed"))]
+    )
+    assert "found:" not in said
+    assert "softmax-over-heads (a guess, by the clauses that failed)" in said
+
+
+def test_junit_names_the_bug() -> None:
+    """As properties of the suite."""
+    properties = {each.get("name"): each.get("value") for each in junit.tree_of([FOUND]).iter("property")}
+    assert properties["found"] == "merge-heads-without-transpose (exact): x.transpose(1, 2).reshape(b, t, d)"
+    assert "4 would pass unnoticed" in str(properties["could have missed"])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import msgspec
 
 from veriformer.expectations import Expected
-from veriformer.verdict import Header, Verdict
+from veriformer.verdict import Diagnosis, Header, Missed, Verdict
 
 
 class Loaded(msgspec.Struct, frozen=True, tag_field="kind", tag="loaded"):
@@ -65,6 +65,14 @@ class Judged(msgspec.Struct, frozen=True, tag_field="kind", tag="judged"):
     verdict: Verdict
 
 
+class Diagnosed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="diagnosed"):
+    """A subject was judged by all of its clauses: what its failures look like, where there are any, and what may have been missed."""
+
+    subject: int
+    diagnosis: Diagnosis | None = None
+    missed: Missed | None = None
+
+
 class Finished(msgspec.Struct, frozen=True, tag_field="kind", tag="finished"):
     """Every subject was judged by every clause."""
 
@@ -75,4 +83,4 @@ class Broke(msgspec.Struct, frozen=True, tag_field="kind", tag="broke"):
     why: str
 
 
-Event = Loaded | Refused | Ready | Begin | CaseSeen | Judged | Finished | Broke
+Event = Loaded | Refused | Ready | Begin | CaseSeen | Judged | Diagnosed | Finished | Broke

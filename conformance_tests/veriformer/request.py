@@ -29,6 +29,7 @@ class Request:
         isolate: judge in a child process.
         time_limit: seconds for one clause, for importing the target and for the preflight.
         memory: GiB that the child may take beyond what it starts with; 0 sets no limit.
+        diagnose: name what the failures look like, and what the run could have missed.
     """
 
     budget: str = "standard"
@@ -42,6 +43,7 @@ class Request:
     isolate: bool = True
     time_limit: float = 60.0
     memory: float = MEMORY_GIB
+    diagnose: bool = True
 
     def __post_init__(self) -> None:
         if self.budget not in EXAMPLES:

@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from veriformer.verdict import Footer, Header, Status, Verdict
+from veriformer.verdict import Diagnosis, Footer, Header, Missed, Status, Verdict
 from veriformer_spec.chapters import CLAUSES
 from veriformer_spec.clause import Level
 from veriformer_spec.config import CLAIMS
@@ -26,6 +26,8 @@ class Result:
     header: Header
     verdicts: tuple[Verdict, ...]
     footer: Footer
+    diagnosis: Diagnosis | None = None
+    missed: Missed | None = None
 
     @property
     def conformant(self) -> bool:

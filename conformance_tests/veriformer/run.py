@@ -10,7 +10,19 @@ from torch import nn
 
 from veriformer.declaration import Build, Declaration, Fixed, Weights
 from veriformer.errors import CannotLoad, UsageError
-from veriformer.events import Begin, Broke, CaseSeen, Conditions, Event, Finished, Judged, Loaded, Ready, Refused
+from veriformer.events import (
+    Begin,
+    Broke,
+    CaseSeen,
+    Conditions,
+    Diagnosed,
+    Event,
+    Finished,
+    Judged,
+    Loaded,
+    Ready,
+    Refused,
+)
 from veriformer.expectations import Expected, amended, entry_for
 from veriformer.expectations import read as read_expectations
 from veriformer.isolation import Child, Ended, why_no_child
@@ -18,7 +30,7 @@ from veriformer.judge import FLAKY
 from veriformer.request import Request
 from veriformer.result import CANNOT_RUN, WRONG_USAGE, Result, footer_of
 from veriformer.steps import Steps
-from veriformer.verdict import CaseEvidence, Footer, Header, Status, Verdict
+from veriformer.verdict import CaseEvidence, Diagnosis, Footer, Header, Missed, Status, Verdict
 from veriformer.worker import JUDGED_LAST, Found, Load, Position, clauses_for, every_property, work
 from veriformer_spec.chapters import CLAUSES
 
@@ -34,6 +46,9 @@ class Observer(Protocol):
 
     def verdict(self, verdict: Verdict) -> None:
         """A clause was judged."""
+
+    def diagnosis(self, diagnosis: Diagnosis | None, missed: Missed | None) -> None:
+        """All clauses were judged: what the failures look like, and what the run could have missed."""
 
     def footer(self, footer: Footer) -> None:
         """A subject is done."""
@@ -145,7 +160,7 @@ class Session:
         ready = self._ready
         if ready is not None and ready.footer is not None and ready.footer.blocked:
             return Result(ready.header, (), ready.footer)
-        request = dataclasses.replace(self.request, only=(clause,), skip=())
+        request = dataclasses.replace(self.request, only=(clause,), skip=(), diagnose=False)
         watch = _Watch(request, self.subject.declaration.name, ())
         watch.others = list(self._verdicts.values())
         if ready is not None:
@@ -190,6 +205,8 @@ class _Subject:
     conditions: Conditions | None = None
     expected: tuple[Expected, ...] = ()
     verdicts: list[Verdict] = dataclasses.field(default_factory=list)
+    diagnosis: Diagnosis | None = None
+    missed: Missed | None = None
     footer: Footer | None = None
 
 
@@ -222,7 +239,7 @@ class _Watch:
         current = self.current
         if current is None:
             return Position(len(self.subjects))
-        return Position(len(self.subjects) - 1, len(current.verdicts), current.conditions)
+        return Position(len(self.subjects) - 1, tuple(current.verdicts), current.conditions)
 
     def take(self, event: Event) -> None:
         """Note what happened."""
@@ -241,6 +258,8 @@ class _Watch:
                 self.case = case
             case Judged(verdict=verdict):
                 self._take_verdict(verdict)
+            case Diagnosed():
+                self._take_diagnosis(event.diagnosis, event.missed)
             case Finished():
                 self.finished = True
 
@@ -251,11 +270,14 @@ class _Watch:
         current = self.current
         if current is None:
             self._block(f"{why} while it was built and called for the first time")
+        elif len(current.verdicts) == len(current.clauses):
+            self._take_diagnosis(Diagnosis(said=f"no diagnosis: {why}"), None)
         elif self.loaded:
             self._take_verdict(self._lost_verdict(self.clause or current.clauses[len(current.verdicts)], why))
         else:
             for clause in current.clauses[len(current.verdicts) :]:
                 self._take_verdict(self._lost_verdict(clause, f"loading {self.target} once more: {why}"))
+            self._take_diagnosis(None, None)
         self.finished = self.current is None and len(self.subjects) == len(self.headers)
 
     def results(self) -> list[Result]:
@@ -266,7 +288,9 @@ class _Watch:
                 f"{', '.join(self.request.only)} is not asked of {roles} with these claims; `veriformer explain` says of what it is asked"
             )
         return [
-            Result(each.header, tuple(each.verdicts), each.footer) for each in self.subjects if each.footer is not None
+            Result(each.header, tuple(each.verdicts), each.footer, each.diagnosis, each.missed)
+            for each in self.subjects
+            if each.footer is not None
         ]
 
     def _lost_verdict(self, clause: str, why: str) -> Verdict:
@@ -306,8 +330,13 @@ class _Watch:
         current.verdicts.append(verdict)
         self.clause = self.case = ""
         self._tell("verdict", verdict)
-        if len(current.verdicts) == len(current.clauses):
-            self._end_subject()
+
+    def _take_diagnosis(self, diagnosis: Diagnosis | None, missed: Missed | None) -> None:
+        current = self.current
+        assert current is not None
+        current.diagnosis, current.missed = diagnosis, missed
+        self._tell("diagnosis", diagnosis, missed)
+        self._end_subject()
 
     def _end_subject(self, *, blocked: str = "", exit_code: int = CANNOT_RUN) -> None:
         current = self.current

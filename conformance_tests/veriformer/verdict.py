@@ -72,11 +72,85 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     notes: list[str] = []
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a subject behaves as: another legal claim, a catalogued fault, or two of them together.
+
+    Attributes:
+        claims: claim values, such as ``norm=pre``, under which the reference does what the subject does.
+        faults: catalogued faults that, planted in the reference together, make it do what the subject does.
+        exact: equal within rounding wherever it was compared, and nothing else is; otherwise it is only the nearest.
+        distance: the largest difference, as a share of the largest number compared; None where numbers were not compared.
+        same: other faults that are the same function here.
+        sentence: what is wrong, in one sentence.
+        written: how it usually gets written.
+        mend: how to mend it, in a line or two.
+        source: where it was seen.
+    """
+
+    claims: list[str] = []
+    faults: list[str] = []
+    exact: bool
+    distance: float | None = None
+    same: list[str] = []
+    sentence: str = ""
+    written: str = ""
+    mend: str = ""
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is called in a report."""
+        return " and ".join([*self.claims, *self.faults])
+
+
+class Departure(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the computation first leaves the reference's.
+
+    Attributes:
+        after: the last named point at which both agree; empty where there is none.
+        at: the first at which they do not.
+        difference: the largest difference there.
+        expected: the reference's numbers there, a small matrix of them.
+        got: the subject's.
+    """
+
+    after: str
+    at: str
+    difference: float
+    expected: list[object] = []
+    got: list[object] = []
+
+
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="diagnosis"):
-    """What the failures look like, most likely first."""
+    """What the failures look like, most likely first.
+
+    Attributes:
+        basis: what was compared: ``weights``, ``symmetric weights``, ``outputs`` where there are no weights, or ``clauses that failed``.
+        findings: ranked; empty where nothing is near enough to be named.
+        said: the same in one sentence.
+        departure: where the computation first departs, where the subject shows its inside.
+        seconds: wall time.
+    """
+
+    basis: str = ""
+    findings: list[Finding] = []
+    said: str = ""
+    departure: Departure | None = None
+    seconds: float = 0.0
+
+
+class Missed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="missed"):
+    """What this run could have missed: catalogued faults that none of the clauses that ran is known to find.
+
+    Attributes:
+        faults: their ids.
+        known: catalogued faults that a subject of this role, with these claims, may have.
+        closing: what would close part of the gap -> how many it would find, such as ``a weights mapping``.
+    """
 
     faults: list[str]
-    exact: bool
+    known: int
+    closing: dict[str, int] = {}
 
 
 class Footer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="footer"):
@@ -96,4 +170,4 @@ class Footer(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="f
     blocked: str = ""
 
 
-Line = Header | Verdict | Diagnosis | Footer
+Line = Header | Verdict | Diagnosis | Missed | Footer

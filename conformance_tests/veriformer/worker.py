@@ -12,16 +12,17 @@ import veriformer
 from veriformer.case import Case
 from veriformer.declaration import Declaration
 from veriformer.errors import CannotLoad, UsageError
-from veriformer.events import Begin, CaseSeen, Conditions, Finished, Judged, Loaded, Ready, Refused
+from veriformer.events import Begin, CaseSeen, Conditions, Diagnosed, Finished, Judged, Loaded, Ready, Refused
 from veriformer.expectations import Expected, checked, entry_for
-from veriformer.isolation import Emit
+from veriformer.isolation import Emit, told
 from veriformer.judge import Effort, judge, not_checked, one_thread, replay
 from veriformer.preflight import Prepared, prepared
 from veriformer.process_state import restored
 from veriformer.property import Property, properties
 from veriformer.request import EXAMPLES, Request
+from veriformer.result import WRONG
 from veriformer.subjects import Subject
-from veriformer.verdict import Header, Status, Verdict
+from veriformer.verdict import Diagnosis, Header, Missed, Status, Verdict
 from veriformer_spec.chapters import CLAUSES
 from veriformer_spec.config import ClaimError
 
@@ -59,10 +60,10 @@ Load = Callable[[], Sequence[Found]]
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """Where to go on: a subject, how many of its clauses are done, and what its preflight found where it is done."""
+    """Where to go on: a subject, the verdicts on the clauses that are done, and what its preflight found where it is done."""
 
     subject: int = 0
-    clause: int = 0
+    verdicts: tuple[Verdict, ...] = ()
     conditions: Conditions | None = None
 
 
@@ -89,19 +90,43 @@ def _judge_subject(found: Found, request: Request, start: Position, emit: Emit) 
     if start.conditions is None:
         ready, subject = _made_ready(found, request, start.subject)
         emit(ready)
-        if ready.blocked:
+        if ready.blocked or not ready.clauses:
             return
     else:
         subject = _subject(found.declaration, request, start.conditions)
     subject.observe_case = lambda case: emit(CaseSeen(str(case)))
     expected = (*request.expected, *found.expected)
-    for clause in clauses_for(found.declaration, request)[start.clause :]:
+    verdicts = list(start.verdicts)
+    for clause in clauses_for(found.declaration, request)[len(verdicts) :]:
         emit(Begin(start.subject, clause))
-        emit(
-            Judged(
-                start.subject, verdict_on(clause, subject, request, entry_for(expected, clause, found.declaration.name))
-            )
+        verdicts.append(
+            verdict_on(clause, subject, request, entry_for(expected, clause, found.declaration.name)),
         )
+        emit(Judged(start.subject, verdicts[-1]))
+    subject.observe_case = lambda _: None
+    emit(_diagnosed(start.subject, subject, verdicts, request))
+
+
+def _diagnosed(index: int, subject: Subject, verdicts: Sequence[Verdict], request: Request) -> Diagnosed:
+    """What the failures look like, and what could have been missed; where that stumbles, it says so and hides no verdict."""
+    if not request.diagnose:
+        return Diagnosed(subject=index)
+    diagnosis: Diagnosis | None = None
+    if any(each.status in WRONG for each in verdicts):
+        try:
+            from veriformer.diagnosis import diagnose  # the catalogue and all it needs: not loaded for those who are right
+
+            with restored():
+                diagnosis = diagnose(subject, verdicts)
+        except Exception as error:  # noqa: BLE001  # it calls code of which nothing is known, and is no reason to lose a report
+            diagnosis = Diagnosis(said=f"no diagnosis: it stopped with {told(error)}")
+    return Diagnosed(subject=index, diagnosis=diagnosis, missed=_missed(subject, verdicts))
+
+
+def _missed(subject: Subject, verdicts: Sequence[Verdict]) -> Missed:
+    from veriformer.missed import missed
+
+    return missed(subject, verdicts)
 
 
 def clauses_for(declaration: Declaration, request: Request) -> list[str]:

@@ -1,4 +1,4 @@
-"""The report as JSON lines: a header, a verdict for each clause, a footer; for each subject in turn.
+"""The report as JSON lines: a header, a verdict for each clause, what they look like, a footer; for each subject in turn.
 
 A line is written when it is known, so that a killed run leaves a report without its footer, which is refused when it is read.
 """
@@ -11,7 +11,7 @@ import msgspec
 
 from veriformer.errors import UsageError
 from veriformer.result import Result
-from veriformer.verdict import Diagnosis, Footer, Header, Line, Verdict
+from veriformer.verdict import Diagnosis, Footer, Header, Line, Missed, Verdict
 from veriformer_spec.chapters import CLAUSES
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -37,6 +37,12 @@ class JsonLines:
     def verdict(self, verdict: Verdict) -> None:
         """Write a verdict."""
         self._write(verdict)
+
+    def diagnosis(self, diagnosis: Diagnosis | None, missed: Missed | None) -> None:
+        """Write what the failures look like, and what could have been missed."""
+        for line in (diagnosis, missed):
+            if line is not None:
+                self._write(line)
 
     def footer(self, footer: Footer) -> None:
         """Write the subject's last line."""
@@ -75,6 +81,8 @@ def read(path: str | Path) -> list[Result]:
     results: list[Result] = []
     header: Header | None = None
     verdicts: list[Verdict] = []
+    diagnosis: Diagnosis | None = None
+    missed: Missed | None = None
     for number, raw in enumerate(content.splitlines(), start=1):
         line = _decoded(raw, f"{path}, line {number}")
         if isinstance(line, Header) == (header is not None):
@@ -86,17 +94,19 @@ def read(path: str | Path) -> list[Result]:
             raise UsageError(f"{path}, line {number}: {what}")
         match line:
             case Header():
-                header, verdicts = line, []
+                header, verdicts, diagnosis, missed = line, [], None, None
             case Verdict():
                 if line.clause not in CLAUSES:
                     raise UsageError(f"{path}, line {number}: clause {line.clause!r} does not exist in this version")
                 verdicts.append(line)
             case Footer():
                 assert header is not None
-                results.append(Result(header, tuple(verdicts), line))
+                results.append(Result(header, tuple(verdicts), line, diagnosis, missed))
                 header = None
             case Diagnosis():
-                pass
+                diagnosis = line
+            case Missed():
+                missed = line
     if header is not None or not results:
         raise UsageError(
             f"{path}: the last line is no footer: the run that wrote it was cut off, and what it says proves nothing"

@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from veriformer.errors import UsageError
+from veriformer.report.found import how_sure, missed_in_words
 from veriformer.report.terminal import failure_text, headline
 from veriformer.result import Result
 from veriformer.verdict import Header, Status, Verdict
@@ -40,6 +41,7 @@ def _suite(result: Result) -> ET.Element:
     suite = ET.Element("testsuite", name=_clean(result.header.subject))
     for verdict in result.verdicts:
         suite.append(_case(verdict, result.header))
+    _name_the_bug(suite, result)
     if result.footer.blocked:
         case = ET.SubElement(suite, "testcase", classname=_clean(result.header.subject), name="preflight", time="0")
         ET.SubElement(case, "error", message=_clean(headline(result)))
@@ -51,6 +53,22 @@ def _suite(result: Result) -> ET.Element:
     suite.set("tests", str(len(suite.findall("testcase"))))
     suite.set("time", f"{result.footer.seconds:.3f}")
     return suite
+
+
+def _name_the_bug(suite: ET.Element, result: Result) -> None:
+    """What was found, and what could have been missed, as properties: readers show them beside the cases."""
+    said: dict[str, str] = {}
+    if result.diagnosis is not None:
+        for finding in result.diagnosis.findings:
+            said.setdefault("found", f"{finding.name} ({how_sure(finding, result.diagnosis.basis)}): {finding.mend}")
+        said["diagnosis"] = result.diagnosis.said
+    if result.missed is not None:
+        said["could have missed"] = missed_in_words(result.missed)
+    said = {name: value for name, value in said.items() if value}
+    if said:
+        properties = ET.SubElement(suite, "properties")
+        for name, value in said.items():
+            ET.SubElement(properties, "property", name=name, value=_clean(value))
 
 
 def _case(verdict: Verdict, header: Header) -> ET.Element:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from veriformer.result import WRONG
-from veriformer.verdict import Footer, Header, Verdict
+from veriformer.verdict import Diagnosis, Footer, Header, Missed, Verdict
 
 
 class Bar:
@@ -52,6 +52,9 @@ class Bar:
         self.failed += verdict.status in WRONG
         self.progress.advance(self.task)
 
+    def diagnosis(self, diagnosis: Diagnosis | None, missed: Missed | None) -> None:
+        """The report says it."""
+
     def footer(self, footer: Footer) -> None:
         """The next subject's header follows, or the end."""
 
@@ -74,6 +77,9 @@ class Lines:
     def verdict(self, verdict: Verdict) -> None:  # noqa: ARG002  # the report has them all
         """Count it."""
         self.judged += 1
+
+    def diagnosis(self, diagnosis: Diagnosis | None, missed: Missed | None) -> None:
+        """The report says it."""
 
     def footer(self, footer: Footer) -> None:
         """Say that the subject is done, and how long it took; why nothing was judged is said once, by the report."""

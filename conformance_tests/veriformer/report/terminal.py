@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from veriformer.causes import causes_first
+from veriformer.report.found import show_diagnosis, show_missed
+from veriformer.report.numbers import matrix
 from veriformer.result import WRONG, Result
 from veriformer.verdict import CaseEvidence, Header, Status, Verdict
 from veriformer_spec.chapters import CLAUSES
@@ -155,12 +157,17 @@ def _show_subject(console: Console, result: Result, *, verbose: bool) -> None:
     if result.footer.blocked:
         return
     _show_counts(console, result)
+    if result.diagnosis is not None:
+        show_diagnosis(console, result.diagnosis, verbose=verbose)
     _show_failures(console, result, verbose=verbose)
     _show_grouped(console, result, Status.EXPECTED_FAILURE, "expected failures", verbose=True)
     _show_grouped(console, result, Status.INCONCLUSIVE, "inconclusive", verbose=True)
     if result.footer.not_verified:
         console.print(_line(Text(f"claimed, not verified: {', '.join(result.footer.not_verified)}", style="yellow")))
     _show_grouped(console, result, Status.NOT_CHECKED, "not checked", verbose=verbose)
+    if result.missed is not None:
+        console.print()
+        show_missed(console, result.missed, verbose=verbose)
     if verbose:
         _show_all(console, result)
 
@@ -276,28 +283,8 @@ def _numbers(evidence: CaseEvidence) -> Table:
     table = Table.grid(padding=(0, 4, 0, 0))
     where = f" at {evidence.index}" if evidence.index else ""
     table.add_row(Text("expected", style="dim"), Text(f"got{where}", style="dim"))
-    table.add_row(Text(_matrix(evidence.expected)), Text(_matrix(evidence.got)))
+    table.add_row(Text(matrix(evidence.expected)), Text(matrix(evidence.got)))
     return table
-
-
-def _matrix(values: object) -> str:
-    """Numbers in rows; of anything deeper, the first matrix."""
-    if not isinstance(values, list):
-        return _number(values)
-    while values and isinstance(values[0], list) and values[0] and isinstance(values[0][0], list):
-        values = values[0]
-    rows = [row if isinstance(row, list) else None for row in values]
-    if any(row is None for row in rows):
-        rows = [values]
-    words = [[_number(each) for each in row or []] for row in rows]
-    width = max((len(each) for row in words for each in row), default=0)
-    return "\n".join("  ".join(each.rjust(width) for each in row) for row in words)
-
-
-def _number(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.5g}"
-    return "-" if value is None else str(value)
 
 
 def _show_grouped(console: Console, result: Result, status: Status, title: str, *, verbose: bool) -> None:
