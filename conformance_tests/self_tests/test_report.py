@@ -255,6 +255,7 @@ def test_the_screen_leads_with_the_name() -> None:
 
 def test_a_guess_is_called_one() -> None:
     """Nothing is named as found that was only near, or only looks alike by its clauses."""
+    assert FOUND.diagnosis is not None
     near = msgspec.structs.replace(
         FOUND.diagnosis, findings=[Finding(faults=["softmax-over-heads"], exact=False)], said="near"
     )
