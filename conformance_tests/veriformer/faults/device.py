@@ -9,11 +9,11 @@ from torch import nn
 import veriformer
 from veriformer.faults import tutorial
 from veriformer.faults.fault import Fault, NearMiss, Planted
-from veriformer_reference import attention, masking
+from veriformer_reference import attention, masking, position
 from veriformer_spec import device
 from veriformer_spec.role import Role
 
-causal, scores = masking.causal, attention.scores
+causal, scores, sinusoidal = masking.causal, attention.scores, position.sinusoidal
 
 
 def _made_on_the_cpu(q_len, k_len, device):
@@ -31,6 +31,25 @@ CAUSAL_MASK_ON_THE_CPU = Fault(
     planted=(
         Planted(role=Role.ATTENTION, claims={"causal": True}),
         Planted(role=Role.ENCODER_LAYER, claims={"causal": True}),
+    ),
+)
+
+
+def _table_on_the_cpu(length, d_model, dtype, device):
+    return sinusoidal(length, d_model, dtype, torch.device("cpu"))
+
+
+TABLE_MADE_ON_THE_CPU = Fault(
+    id="table-made-on-the-cpu",
+    sentence="The table of positions is made on the CPU, and no buffer moves it with the module.",
+    clauses=(device.EVERYTHING_FOLLOWS_THE_MODULE,),
+    source="experience",
+    written="self.table = sinusoids(max_len, d_model)",
+    mend='self.register_buffer("table", sinusoids(max_len, d_model), persistent=False)',
+    patches=(("position.sinusoidal", _table_on_the_cpu),),
+    planted=(
+        Planted(role=Role.POSITIONAL_ENCODING),
+        Planted(role=Role.ENCODER, claims={"positions": "sinusoidal"}),
     ),
 )
 

@@ -214,3 +214,53 @@ INPUT_FEATURES_CUT = Fault(
     patches=(("embedding.enter", without_the_last),),
     planted=(WINDOWS,),
 )
+
+
+def neighbours_exchanged(table: Tensor, ids: Tensor) -> Tensor:
+    exchanged = torch.where(ids < len(table) - len(table) % 2, ids ^ 1, ids)
+    return look_up(table, torch.where((ids >= 0) & (ids < len(table)), exchanged, ids))
+
+
+IDS_PERMUTED = Fault(
+    id="ids-permuted",
+    sentence="Ids are those of another vocabulary: each has the row of another word.",
+    clauses=(embedding.SCALE_IS_AS_CLAIMED,),
+    source="arXiv 2604.28118 (DEFault++), DEForm operator ESW",
+    written="ids = other_tokenizer.encode(text)",
+    mend="encode the text with the vocabulary that the table was trained with",
+    patches=(("embedding.look_up", neighbours_exchanged),),
+    planted=(PLAIN, FROZEN),
+)
+
+
+def every_third_row_lost(table: Tensor, ids: Tensor) -> Tensor:
+    return look_up(table, ids) * (ids % 3 != 1)[..., None]
+
+
+ROWS_ZEROED = Fault(
+    id="embedding-rows-zeroed",
+    sentence="Some ids have a row of zeros: the words cannot be told apart.",
+    clauses=(embedding.EVERY_ID_HAS_ITS_ROW,),
+    source="arXiv 2604.28118 (DEFault++), DEForm operator ETZ",
+    written="table[added_ids] = 0  # to be filled in later",
+    mend="initialise the rows of added words like the others",
+    patches=(("embedding.look_up", every_third_row_lost),),
+    planted=(PLAIN, SCALED),
+)
+
+
+def last_third_lost(table: Tensor, ids: Tensor) -> Tensor:
+    kept = torch.arange(table.shape[1], device=table.device) < table.shape[1] - (table.shape[1] + 2) // 3
+    return look_up(table, ids) * kept
+
+
+FEATURES_ZEROED = Fault(
+    id="embedding-features-zeroed",
+    sentence="A block of the embedding's features is always zero.",
+    clauses=(embedding.SCALE_IS_AS_CLAIMED,),
+    source="arXiv 2604.28118 (DEFault++), DEForm operator EZD",
+    written="table = torch.zeros(vocab, d_model); table[:, : old.shape[1]] = old",
+    mend="initialise the features that a smaller table did not have",
+    patches=(("embedding.look_up", last_third_lost),),
+    planted=(PLAIN, SCALED),
+)

@@ -8,7 +8,7 @@ from torch import Tensor
 from veriformer.faults.fault import Fault, Planted
 from veriformer_reference import decoder
 from veriformer_reference import masking as honest
-from veriformer_spec import masking
+from veriformer_spec import cache, masking
 from veriformer_spec.role import Role
 
 _WINDOW = {"causal": True, "sliding_window": True}
@@ -105,13 +105,18 @@ def counted_from_the_other_end(tokens: Tensor | None) -> Tensor | None:
 QUERIES_ALIGNED_AT_THE_OTHER_SIDE = Fault(
     id="queries-aligned-at-the-other-side",
     sentence="fewer queries than keys stand at the start where the end is claimed, or the other way round",
-    clauses=(masking.FEWER_QUERIES_THAN_KEYS_ALIGN_AS_CLAIMED,),
-    source="github.com/onnx/onnx/issues/7297",
+    clauses=(
+        masking.FEWER_QUERIES_THAN_KEYS_ALIGN_AS_CLAIMED,
+        cache.ONE_BY_ONE_EQUALS_THE_FULL_PASS,
+        cache.CHUNKS_EQUAL_THE_FULL_PASS,
+    ),
+    source="github.com/onnx/onnx/issues/7297; https://github.com/pytorch/pytorch/issues/103082",
     written="torch.ones(q_len, k_len).tril()",
     mend="torch.ones(q_len, k_len).tril(diagonal=k_len - q_len)",
     patches=(("masking.triangle", aligned_at_the_other_side),),
-    planted=tuple(
-        Planted(role=Role.ATTENTION, claims={"causal": True, "alignment": each}) for each in ("end", "start")
+    planted=(
+        *(Planted(role=Role.ATTENTION, claims={"causal": True, "alignment": each}) for each in ("end", "start")),
+        Planted(role=Role.CAUSAL_LM, claims={"cache": True, "positions": "learned"}),
     ),
 )
 WINDOW_ONE_TOO_WIDE = Fault(

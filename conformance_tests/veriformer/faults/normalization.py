@@ -13,6 +13,8 @@ from veriformer_reference import normalization as reference
 from veriformer_spec import normalization, stack
 from veriformer_spec.role import Role
 
+reference_gain = reference.apply_gain
+
 LAYER = Planted(role=Role.LAYER_NORM)
 RMS = Planted(role=Role.RMS_NORM)
 LAYERS = (
@@ -244,5 +246,31 @@ SQUARES_IN_HALF_PRECISION = Fault(
     written="x.square().mean(-1, keepdim=True)",
     mend="x.float().square().mean(-1, keepdim=True)",
     patches=(("normalization.working_dtype", lambda dtype, computes_in: dtype),),
+    planted=(LAYER, RMS),
+)
+
+SHIFT_OFF_BY_A_CONSTANT = Fault(
+    id="shift-off-by-a-constant",
+    sentence="A constant is added to the shift.",
+    clauses=(normalization.GAIN_AND_SHIFT_ARE_APPLIED, normalization.LAYER_EQUALS_ITS_EQUATION),
+    source="arXiv 2604.28118 (DEFault++), DEForm operator NSB",
+    written="x * weight + bias + eps  # eps belongs under the root",
+    mend="x * weight + bias",
+    patches=(("normalization.apply_shift", lambda x, shift: x if shift is None else x + shift + 0.1),),
+    planted=(LAYER,),
+)
+
+GAIN_SCALED = Fault(
+    id="gain-scaled",
+    sentence="The gain is multiplied by a constant on the way.",
+    clauses=(
+        normalization.GAIN_AND_SHIFT_ARE_APPLIED,
+        normalization.LAYER_EQUALS_ITS_EQUATION,
+        normalization.RMS_EQUALS_ITS_EQUATION,
+    ),
+    source="arXiv 2604.28118 (DEFault++), DEForm operator NSG",
+    written="x * (weight * depth**-0.5)",
+    mend="x * weight",
+    patches=(("normalization.apply_gain", lambda x, gain, claimed: reference_gain(x, gain, claimed) * 0.5),),
     planted=(LAYER, RMS),
 )

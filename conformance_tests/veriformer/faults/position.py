@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from veriformer.faults.fault import Fault, Planted
+from veriformer_reference import position as reference
 from veriformer_spec import position, stack
 from veriformer_spec.role import Role
 
@@ -11,6 +12,8 @@ SINUSOIDAL = Planted(role=Role.POSITIONAL_ENCODING)
 LEARNED = Planted(role=Role.POSITIONAL_ENCODING, claims={"encoding": "learned"})
 ENCODER = Planted(role=Role.ENCODER, claims={"positions": "sinusoidal"})
 LEARNED_ENCODER = Planted(role=Role.ENCODER, claims={"positions": "learned", "norm": "pre"})
+
+look_up = reference.look_up
 
 
 def in_halves(sines: Tensor, cosines: Tensor, d_model: int) -> Tensor:
@@ -188,5 +191,22 @@ POSITIONS_MODULO = Fault(
     written="table[positions % max_len]",
     mend="table[positions]",
     patches=(("position.look_up", lambda table, length: table[torch.arange(length) % len(table)]),),
+    planted=(LEARNED,),
+)
+
+
+def first_row_is_padding(table: Tensor, length: int) -> Tensor:
+    rows = look_up(table, length)
+    return rows * (torch.arange(length, device=table.device) > 0)[:, None]
+
+
+FIRST_POSITION_FOR_PADDING = Fault(
+    id="first-position-taken-for-padding",
+    sentence="The table of positions is built with padding_idx: one position is zero, and stays so.",
+    clauses=(position.LEARNED_POSITIONS_ARE_TRAINED,),
+    source="https://github.com/huggingface/transformers/pull/10200",
+    written="nn.Embedding(max_len, d_model, padding_idx=0)",
+    mend="nn.Embedding(max_len, d_model)",
+    patches=(("position.look_up", first_row_is_padding),),
     planted=(LEARNED,),
 )

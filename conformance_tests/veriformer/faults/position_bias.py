@@ -5,7 +5,7 @@ from torch import Tensor
 
 from veriformer.faults.fault import Fault, Planted
 from veriformer_reference import relative
-from veriformer_spec import position
+from veriformer_spec import position, state
 from veriformer_spec.role import Role
 
 ALIBI = Planted(role=Role.ATTENTION_BIAS)
@@ -196,4 +196,43 @@ TABLE_RESHAPED = Fault(
     mend="table(buckets).permute(2, 0, 1)",
     patches=(("relative.look_up", reshaped),),
     planted=(PAST, BOTH_WAYS),
+)
+
+MAX_DISTANCE_NOT_PASSED_ON = Fault(
+    id="max-distance-not-passed-on",
+    sentence="The configured max_distance never reaches the buckets: the default of 128 stays.",
+    clauses=(position.RELATIVE_BUCKETS,),
+    source="x-transformers 0.7.0; https://github.com/lucidrains/x-transformers/commit/fb7a5d4",
+    written="RelativePositionBias(causal=causal)",
+    mend="RelativePositionBias(causal=causal, buckets=buckets, max_distance=max_distance)",
+    patches=(
+        (
+            "relative.bucket",
+            lambda distance, *, buckets, max_distance, bidirectional: bucket(
+                distance, buckets=buckets, max_distance=128, bidirectional=bidirectional
+            ),
+        ),
+    ),
+    planted=(PAST, BOTH_WAYS),
+)
+
+_KEPT: dict[int, Tensor] = {}
+
+
+def kept_while_it_is_too_short(distances: Tensor, heads: int) -> Tensor:
+    kept = _KEPT.get(heads)
+    if kept is None or kept.shape[-1] > distances.shape[-1]:
+        kept = _KEPT[heads] = alibi(distances, heads)
+    return kept + torch.zeros(distances.shape, dtype=kept.dtype, device=distances.device)[..., None, :, :]
+
+
+BIAS_KEPT_WHILE_TOO_SHORT = Fault(
+    id="bias-kept-while-too-short",
+    sentence="The bias of the last call is used again where it is too short, and made anew where it would do.",
+    clauses=(state.CALLS_ARE_INDEPENDENT,),
+    source="x-transformers 0.17.2 and 0.28.2; https://github.com/lucidrains/x-transformers/commit/fbbc159",
+    written="if self.bias is not None and self.bias.shape[-1] <= k_len: return self.bias",
+    mend="if self.bias is not None and self.bias.shape[-1] >= k_len: return self.bias[..., :q_len, :k_len]",
+    patches=(("relative.alibi", kept_while_it_is_too_short),),
+    planted=(Planted(role=Role.MULTI_HEAD_ATTENTION, claims={"positions": "alibi", "memory": "query"}),),
 )

@@ -41,6 +41,12 @@ ROTARY_EXPONENT_WITHOUT_THE_TWO = Fault(
     planted=(HALVES, ADJACENT),
 )
 
+
+def by_the_model(positions: Tensor, d_head: int, config: Config) -> Tensor:
+    base = config.rotary_base ** (d_head / config.d_model)
+    return angles(positions, d_head, dataclasses.replace(config, rotary_base=base))
+
+
 FREQUENCIES_OF_THE_MODEL = Fault(
     id="rotary-frequencies-of-the-model",
     sentence="The frequencies divide by d_model where d_head is meant.",
@@ -48,9 +54,7 @@ FREQUENCIES_OF_THE_MODEL = Fault(
     source="experience",
     written="base ** (-torch.arange(0, d_head, 2) / d_model)",
     mend="base ** (-torch.arange(0, d_head, 2) / d_head)",
-    patches=(
-        ("rotary.frequencies", lambda d_head, base, device: frequencies(2 * d_head, base, device)[: d_head // 2]),
-    ),
+    patches=(("rotary.angles", by_the_model),),
     planted=(HALVES, ADJACENT),
 )
 
@@ -185,5 +189,62 @@ POSITIONS_CLAMPED_TO_A_TABLE = Fault(
     written="cos[positions.clamp(max=len(cos) - 1)]",
     mend="cos[positions]",
     patches=(("rotary.rotate", lambda x, positions, config: rotate(x, positions.clamp(max=4), config)),),
+    planted=(HALVES, ADJACENT),
+)
+
+
+def in_whole_numbers(positions: Tensor, d_head: int, config: Config) -> Tensor:
+    whole = torch.div(positions, config.rotary_scaling, rounding_mode="floor")
+    return angles(whole, d_head, dataclasses.replace(config, rotary_scaling=1.0))
+
+
+SCALED_IN_WHOLE_NUMBERS = Fault(
+    id="rotary-positions-in-whole-numbers",
+    sentence="Positions are divided by the scaling in whole numbers: neighbours share a position.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION,),
+    source="experience",
+    written="positions // scaling",
+    mend="positions / scaling",
+    patches=(("rotary.angles", in_whole_numbers),),
+    planted=(STRETCHED,),
+)
+
+
+def tables_of_the_other_layout(x: Tensor, angles: Tensor, pairing: str) -> Tensor:
+    half = torch.cat((angles, angles), dim=-1)
+    taking_turns = angles.repeat_interleave(2, dim=-1)
+    first, second = pairs(x, pairing)
+    own = half if pairing == "adjacent" else taking_turns
+    turned = join(-second, first, pairing)
+    return x * own.cos().to(x.dtype) + turned * own.sin().to(x.dtype)
+
+
+TABLES_OF_THE_OTHER_LAYOUT = Fault(
+    id="rotary-tables-of-the-other-layout",
+    sentence="The two features of a pair are turned by different angles: the tables are laid out for the other pairing.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION, position.ROTARY_KEEPS_NORMS),
+    source="rotary-embedding-torch 0.0.11; https://github.com/lucidrains/rotary-embedding-torch/commit/204cb02",
+    written="freqs = repeat(freqs, 'n f -> n (f 2)'); x * freqs.cos() + rotate_half(x) * freqs.sin()",
+    mend="torch.cat((freqs, freqs), dim=-1) for halves; each angle twice in a row for neighbours",
+    patches=(("rotary.turn", tables_of_the_other_layout),),
+    planted=(HALVES, ADJACENT),
+)
+
+
+def cut_into_halves(x: Tensor, angles: Tensor, pairing: str) -> Tensor:
+    table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).to(x.dtype)
+    sine, cosine = table.chunk(2, dim=-1)
+    first, second = pairs(x, pairing)
+    return join(first * cosine - second * sine, first * sine + second * cosine, pairing)
+
+
+TABLE_CUT_INTO_HALVES = Fault(
+    id="rotary-table-cut-into-halves",
+    sentence="Sines and cosines take turns in the table, and it is cut into halves as if the one came after the other.",
+    clauses=(position.ROTARY_EQUALS_ITS_EQUATION, position.ROTARY_KEEPS_NORMS),
+    source="performer-pytorch 1.0.0; https://github.com/lucidrains/performer-pytorch/commit/87951d0",
+    written="sine, cosine = sinusoids(time, d_head).chunk(2, dim=-1)  # which are interleaved",
+    mend="sine, cosine = table[:, 0::2], table[:, 1::2]",
+    patches=(("rotary.turn", cut_into_halves),),
     planted=(HALVES, ADJACENT),
 )

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from veriformer.faults.fault import Fault, Planted
 from veriformer_reference import residual as reference
-from veriformer_spec import residual, stack
+from veriformer_spec import residual, stack, state
 from veriformer_spec.role import Role
 
 POST = Planted(role=Role.ENCODER_LAYER)
@@ -247,4 +247,15 @@ DROPOUT_RATE_NOT_PASSED_ON = Fault(
         Planted(role=Role.ENCODER_LAYER, claims={"dropout": "on"}),
         Planted(role=Role.ENCODER, claims={"dropout": "on"}),
     ),
+)
+
+NOISE_ON_THE_SKIP = Fault(
+    id="noise-on-the-skip",
+    sentence="Noise is added to the skip, in evaluation as well.",
+    clauses=(state.EVALUATION_IS_DETERMINISTIC,),
+    source="arXiv 2604.28118 (DEFault++), DEForm operator RIN",
+    written="x = x + torch.randn_like(x) * self.noise + sublayer(x)",
+    mend="if self.training: ..., or leave the noise out",
+    patches=(("residual.add", lambda skip, sublayer_output: skip + 1e-3 * torch.randn_like(skip) + sublayer_output),),
+    planted=EVERYWHERE,
 )

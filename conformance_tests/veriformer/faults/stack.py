@@ -5,12 +5,13 @@
 
 import types
 
+import torch
 from torch import nn
 
 from veriformer.faults.fault import Fault, Planted
 from veriformer_reference import normalization as norms
 from veriformer_reference import residual
-from veriformer_spec import stack
+from veriformer_spec import masking, stack, state
 from veriformer_spec.role import Role
 
 POST = Planted(role=Role.ENCODER)
@@ -198,4 +199,59 @@ ONE_LAYER_MANY_TIMES = Fault(
     mend="nn.ModuleList(copy.deepcopy(layer) for _ in range(n))",
     patches=(("stack.nn", types.SimpleNamespace(ModuleList=one_layer_in_a_list)),),
     planted=(POST,),
+)
+
+
+def with_one_feed_forward(layers):
+    built = nn.ModuleList(layers)
+    for layer in built:
+        layer.feed_forward = built[0].feed_forward
+    return built
+
+
+ONE_FEED_FORWARD_FOR_ALL_LAYERS = Fault(
+    id="one-feed-forward-for-all-layers",
+    sentence="Every layer is given the same feed-forward network.",
+    clauses=(stack.LAYERS_OWN_THEIR_PARAMETERS,),
+    source="https://github.com/habla-liaa/encodecmae/issues/3",
+    written="feed_forward = FeedForward(); layers = [Layer(feed_forward) for _ in range(n)]",
+    mend="[Layer(FeedForward()) for _ in range(n)]",
+    patches=(("stack.nn", types.SimpleNamespace(ModuleList=with_one_feed_forward)),),
+    planted=(POST, PRE),
+)
+
+LAYERS_IN_A_PYTHON_LIST = Fault(
+    id="layers-in-a-python-list",
+    sentence="Layers are kept in a plain list, where nothing trains, moves, casts or saves them.",
+    clauses=(state.EVERY_PARAMETER_IS_REGISTERED, state.STATE_DICT_HOLDS_THE_WHOLE_FUNCTION),
+    source="experience",
+    written="self.layers = [Layer(config) for _ in range(n)]",
+    mend="self.layers = nn.ModuleList(Layer(config) for _ in range(n))",
+    patches=(("stack.nn", types.SimpleNamespace(ModuleList=list)),),
+    planted=(POST, PRE),
+)
+
+
+def longest_row(mask):
+    seen = mask.flatten(0, -2).any(0).nonzero()
+    return int(seen.max()) + 1 if len(seen) else 1
+
+
+def cut_to_the_longest(x, mask, layers):
+    for layer in layers:
+        x = layer(x, mask)
+    if mask is None or torch.is_grad_enabled():
+        return x
+    return x[:, : longest_row(mask)]
+
+
+OUTPUT_CUT_TO_THE_LONGEST_ROW = Fault(
+    id="output-cut-to-the-longest-row",
+    sentence="The fast path leaves padding out, and never puts it back: the output is as long as the longest row.",
+    clauses=(masking.PADDING_DOES_NOT_CHANGE_REAL_POSITIONS,),
+    source="https://github.com/pytorch/pytorch/issues/97111",
+    written="torch.nested.to_padded_tensor(output, 0.0)",
+    mend="torch.nested.to_padded_tensor(output, 0.0, output_size=x.shape)",
+    patches=(("stack.run_layers", cut_to_the_longest),),
+    planted=(PRE, Planted(role=Role.MASKED_LM)),
 )

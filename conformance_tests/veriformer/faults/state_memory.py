@@ -3,14 +3,19 @@
 # mypy: ignore-errors
 # Patches stand in for the reference's functions; the rest is other people's code, written the way they write it: without types.
 
+import weakref
+
 import torch
 import torch.nn.functional as F
 
 import veriformer
 from veriformer.faults import tutorial
 from veriformer.faults.fault import Fault, NearMiss, Planted
+from veriformer_reference import stack
 from veriformer_spec import state
 from veriformer_spec.role import Role
+
+bottom = stack.bottom
 
 
 def by_a_transposed_copy(x, weight, bias):
@@ -120,4 +125,23 @@ KEYS_REMEMBERED_BY_TENSOR = Fault(
     written="if memory is not self.last_memory: self.k, self.v = project(memory)",
     mend="pass a cache that the caller owns, or compute keys and values at each call",
     builds=(keys_remembered_by_tensor,),
+)
+
+_STEPS_LEFT = weakref.WeakKeyDictionary()
+
+
+def from_a_popped_list(x, own, config, positions=None, length=None):
+    memories = _STEPS_LEFT.setdefault(own, [0.0])
+    return bottom(x, own, config, positions, length) + memories.pop()
+
+
+DEFAULT_LIST_POPPED = Fault(
+    id="default-list-popped",
+    sentence="A list that is made once is emptied by the first call, and the second call finds nothing in it.",
+    clauses=(state.CALLS_ARE_INDEPENDENT,),
+    source="x-transformers 0.7.1; https://github.com/lucidrains/x-transformers/commit/208d70d",
+    written="mem = self.init_mems.pop(0)",
+    mend="mems = list(self.init_mems); mem = mems.pop(0)",
+    patches=(("stack.bottom", from_a_popped_list),),
+    planted=(Planted(role=Role.ENCODER), Planted(role=Role.CAUSAL_LM)),
 )

@@ -160,3 +160,59 @@ SMOOTHING_IGNORED = Fault(
     patches=(("training.smoothed_targets", _no_smoothing),),
     planted=(_SHIFTING[0], _BOTH[-1]),
 )
+
+
+def _flattened_first(logits, ids, mask):
+    vocab = logits.shape[-1]
+    return logits.reshape(-1, vocab)[None, :-1], ids.reshape(1, -1)[:, 1:], mask.reshape(1, -1)[:, 1:]
+
+
+FLATTENED_BEFORE_THE_SHIFT = Fault(
+    id="targets-flattened-before-the-shift",
+    sentence="rows are put behind each other before targets are shifted: a row's last logits are set against the next row's first id",
+    clauses=(training.TARGETS_ARE_SHIFTED_BY_ONE, training.LOSS_EQUALS_ITS_EQUATION),
+    source="https://github.com/huggingface/transformers/pull/47395",
+    written="F.cross_entropy(logits.flatten(0, 1)[:-1], ids.flatten()[1:])",
+    mend="F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())",
+    patches=(("training.shift", _flattened_first),),
+    planted=_SHIFTING,
+)
+
+
+def _first_counted_too(logits, targets, mask, config):
+    predicted = int(mask[:, 1:].sum()) if config.shifts else int(mask.sum())
+    return loss(logits, targets, mask, config) * predicted / max(int(mask.sum()), 1)
+
+
+FIRST_TOKEN_COUNTED_IN_THE_MEAN = Fault(
+    id="first-token-counted-in-the-mean",
+    sentence="the sum is divided by the number of all real tokens, of which each row's first is never predicted",
+    clauses=(training.LOSS_EQUALS_ITS_EQUATION,),
+    source="https://github.com/huggingface/transformers/pull/46204",
+    written="loss.sum() / (labels != ignored).sum()",
+    mend="loss.sum() / (labels[:, 1:] != ignored).sum()",
+    patches=(("training.loss", _first_counted_too),),
+    planted=_SHIFTING,
+)
+
+
+def _padding_smoothed(logits, targets, mask, config):
+    if config.shifts:
+        logits, targets, mask = shift(logits, targets, mask)
+    costs = reference.log_probabilities(logits.flatten(0, 1))
+    expected = reference.smoothed_targets(targets.flatten(), costs, config.label_smoothing, config.smoothing)
+    hard = torch.zeros_like(expected).scatter(-1, targets.flatten()[:, None], 1 - config.label_smoothing)
+    expected = torch.where(mask.flatten()[:, None], expected, expected - hard)
+    return reference.cross_entropy(expected, costs).sum() / mask.sum().clamp(min=1)
+
+
+PADDING_KEEPS_ITS_SMOOTHED_SHARE = Fault(
+    id="padding-keeps-its-smoothed-share",
+    sentence="padding is no target, and the share that label smoothing spreads is learned at padding all the same",
+    clauses=(training.LOSS_IGNORES_PADDING,),
+    source="https://github.com/harvardnlp/annotated-transformer/issues/3",
+    written="expected[:, padding] = 0  # after the share was spread over every row",
+    mend="expected[targets == padding] = 0",
+    patches=(("training.loss", _padding_smoothed),),
+    planted=(_SHIFTING[0], _BOTH[-1]),
+)
