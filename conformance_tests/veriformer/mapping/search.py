@@ -1,0 +1,301 @@
+"""Search: which of the variants of the reference a subject is, and where its parameters are in it, without a single name."""
+
+import dataclasses
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from veriformer import tolerance
+from veriformer.declaration import Declaration, Unsupported, UsageError
+from veriformer.inputs import Inputs, generator
+from veriformer.mapping import matching, symmetric
+from veriformer.mapping.joining import Joined, joined
+from veriformer.mapping.layout import Layout, LayoutError
+from veriformer.mapping.probing import drawn, mapping_case, probe_inputs
+from veriformer.mapping.symmetric import Hypothesis, Places
+from veriformer.mapping.tensors import Held, held, kept
+from veriformer.outcome import NotChecked, SubjectError, Violation
+from veriformer.process_state import restored
+from veriformer.subjects import Instance, Subject
+from veriformer.variants import Variant, called
+from veriformer_spec.config import Config
+from veriformer_spec.role import PARAMETRIC
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A subject whose every parameter has its place.
+
+    Attributes:
+        layout: where.
+        variant: which function it computes: the reference as claimed, under other legal claims, or with a catalogued fault.
+        config: the sizes at which it was found.
+        rounds_to: the dtype whose rounding was allowed for.
+        verified: the largest difference on fresh random weights, in units of that rounding.
+    """
+
+    layout: Layout
+    variant: Variant
+    config: Config
+    rounds_to: torch.dtype
+    seconds: float
+    verified: float
+
+
+@dataclass(frozen=True)
+class NotUnderstood:
+    """A subject that equals no variant that was tried.
+
+    Attributes:
+        reason: in words; the best attempt's.
+        placed: whether every parameter fits some place by its shape, so that what is not understood is the function.
+        partial: the parameters that were recognised, and as what.
+        symmetric_difference: how far apart the outputs were under symmetric weights, relative to the largest number.
+    """
+
+    reason: str
+    placed: bool = False
+    partial: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    symmetric_difference: float | None = None
+
+
+SAME = {torch.float64: 1e-9, torch.float32: 5e-4}
+"""How far apart, relative to the largest number, two outputs under symmetric weights may be to be worth a closer look."""
+_KEPT: "OrderedDict[tuple[int, torch.dtype, torch.dtype], tuple[Declaration, Understood | NotUnderstood]]" = OrderedDict()
+_MOST_KEPT = 64
+
+
+def automatic(subject: Subject, *, candidates: Iterable[Variant] = ()) -> Understood | NotUnderstood:
+    """Find the variant that the subject computes, and a layout of its weights.
+
+    The reference as claimed comes first, then ``candidates`` in their order. The first that verifies on fresh random weights
+    wins. The subject's weights are as they were afterwards, bit for bit.
+    """
+    if candidates:
+        return _searched(subject, candidates)
+    key = (id(subject.declaration), subject.dtype, subject.rounds_to)
+    if key not in _KEPT:
+        _KEPT[key] = (subject.declaration, _searched(subject, ()))
+        while len(_KEPT) > _MOST_KEPT:
+            _KEPT.popitem(last=False)
+    return _KEPT[key][1]
+
+
+def _searched(subject: Subject, candidates: Iterable[Variant]) -> Understood | NotUnderstood:
+    """As ``automatic``, without a memory."""
+    started = time.perf_counter()
+    if subject.role not in PARAMETRIC:
+        return NotUnderstood(f"a {subject.role} has no weights")
+    with restored():
+        try:
+            case = mapping_case(subject)
+            instance = subject.instance(case, random_weights=False)
+            if instance.module is None:
+                return NotUnderstood("no module: the subject is a bare function")
+            with kept(instance.module):
+                return Attempt(subject, instance, instance.module, probe_inputs(subject, case), started).run(candidates)
+        except (SubjectError, Unsupported, NotChecked, UsageError) as problem:
+            return NotUnderstood(str(problem))
+
+
+@dataclass
+class Attempt:
+    """One subject, filled and called in many ways."""
+
+    subject: Subject
+    instance: Instance
+    module: nn.Module
+    inputs: Inputs
+    started: float
+
+    def __post_init__(self) -> None:
+        self.parameters: list[Held] = held(self.module)
+        self.outputs: dict[Places, Remembered | str] = {}
+        matching.require_gradients(self.module)
+
+    def run(self, candidates: Iterable[Variant]) -> Understood | NotUnderstood:
+        """Try the reference as claimed, and every candidate after it."""
+        claimed = Variant(role=self.subject.role, config=self.instance.config)
+        best: NotUnderstood | None = None
+        for variant in (claimed, *candidates):
+            if claimed.config.scale == "unspecified" and variant.config.scale == "unspecified":
+                continue
+            result = self.tried(variant)
+            if isinstance(result, Understood):
+                return result
+            best = result if best is None or _rank(result) > _rank(best) else best
+        return best or NotUnderstood("the scale is left unspecified, so the reference cannot say what comes out")
+
+    def tried(self, variant: Variant) -> Understood | NotUnderstood:
+        """One variant: its symmetric output first, then its rows, then fresh weights."""
+        try:
+            reference = variant.built()
+        except (ValueError, TypeError, RuntimeError) as error:
+            return NotUnderstood(f"the reference refuses {variant.name}: {error}")
+        if not isinstance(reference, nn.Module):
+            return NotUnderstood("the reference has no weights in this role")
+        known = symmetric.places(reference, variant.config)
+        outputs = self.symmetric_outputs(known)
+        if isinstance(outputs, str):
+            return NotUnderstood(outputs)
+        symmetric.fill_reference(reference, variant.config)
+        with variant.running(), torch.no_grad():
+            try:
+                expected = called(reference, self.inputs)
+            except (ValueError, TypeError, RuntimeError, IndexError) as error:
+                return NotUnderstood(f"{variant.name} cannot be computed: {error}")
+        best: NotUnderstood | None = None
+        for hypothesis, output in outputs:
+            apart = _apart(output, expected)
+            if apart <= SAME[self.subject.rounds_to]:
+                result = self._placed(variant, reference, hypothesis)
+            else:
+                result = NotUnderstood(
+                    f"with equal weights wherever shapes are equal, outputs differ by {apart:.2g} of their size",
+                    placed=True,
+                    symmetric_difference=apart,
+                )
+            if isinstance(result, Understood):
+                return result
+            best = result if best is None or _rank(result) > _rank(best) else best
+        return best or NotUnderstood("no way to read the parameters")
+
+    def symmetric_outputs(self, known: Places) -> "Remembered | str":
+        """What the subject says to the inputs under each hypothesis; computed once for each set of places, and when asked for."""
+        if known not in self.outputs:
+            measured = symmetric.measured_readings(self.module, lambda inputs: self.instance(inputs, grad=True), self.inputs)
+            possible = symmetric.hypotheses(self.module, known, measured)
+            if isinstance(possible, str):
+                self.outputs[known] = possible
+            else:
+                self.outputs[known] = Remembered(self._outputs(possible))
+        return self.outputs[known]
+
+    def _outputs(self, possible: Iterator[Hypothesis]) -> Iterator[tuple[Hypothesis, Tensor]]:
+        for hypothesis in possible:
+            symmetric.fill_subject(self.module, hypothesis)
+            yield hypothesis, self.instance(self.inputs).double().cpu()
+
+    def _placed(self, variant: Variant, reference: nn.Module, hypothesis: Hypothesis) -> Understood | NotUnderstood:
+        best: NotUnderstood | None = None
+        for by_differences in (False, True):
+            found = self._matched(variant, reference, hypothesis, by_differences=by_differences)
+            if found is None:
+                continue
+            if found.layout is None:
+                result: Understood | NotUnderstood = NotUnderstood(found.reason, placed=True, partial=found.partial)
+            else:
+                result = self._verified(variant, reference, found)
+            if isinstance(result, Understood):
+                return result
+            best = result if best is None or _rank(result) > _rank(best) else best
+        assert best is not None
+        return best
+
+    def _matched(
+        self, variant: Variant, reference: nn.Module, hypothesis: Hypothesis, *, by_differences: bool
+    ) -> Joined | None:
+        """The subject's rows with the reference's."""
+        symmetric.fill_reference(reference, variant.config)
+        symmetric.fill_subject(self.module, hypothesis)
+        theirs = dict(reference.named_parameters())
+        own: dict[str, Tensor] = {each.name: each.tensor for each in self.parameters}
+
+        def their_rows(_: str, tensor: Tensor) -> Tensor:
+            return tensor.reshape(-1) if symmetric.is_vector(tuple(tensor.shape)) else tensor
+
+        def own_rows(name: str, tensor: Tensor) -> Tensor:
+            return hypothesis[name].reading.of(tensor)
+
+        if by_differences:
+            with variant.running():
+                expected = matching.from_differences(theirs, their_rows, lambda: called(reference, self.inputs))
+            seen: matching.Fingerprints | None = matching.from_differences(own, own_rows, lambda: self.instance(self.inputs))
+        else:
+            with variant.running(), torch.enable_grad():
+                made = matching.from_gradients(theirs, their_rows, called(reference, self.inputs))
+            seen = matching.from_gradients(own, own_rows, self.instance(self.inputs, grad=True))
+            if made is None or seen is None:
+                return None
+            expected = made
+        assert seen is not None
+        matches = matching.matched(seen, expected, self.subject.rounds_to)
+        counts = {name: len(their_rows(name, each)) for name, each in theirs.items()}
+        dead = matching.silent(expected, self.subject.rounds_to)
+        return joined(
+            self.subject.role, self.instance.config, self.parameters, matches, hypothesis, counts, dead, variant.claims
+        )
+
+    def _verified(self, variant: Variant, reference: nn.Module, found: Joined) -> Understood | NotUnderstood:
+        """Whether both agree on fresh random weights."""
+        assert found.layout is not None
+        worst = 0.0
+        for seed in (1, 2):
+            drawn(self.module, seed)
+            try:
+                weights = found.layout.weights(self.module, self.instance.config)
+            except LayoutError as error:
+                return NotUnderstood(str(error), placed=True, partial=found.partial)
+            with torch.no_grad():
+                for name, parameter in reference.named_parameters():
+                    parameter.copy_(weights[name].detach().double().cpu())
+            got = self.instance(self.inputs).double().cpu()
+            with variant.running(), torch.no_grad():
+                expected = called(reference, self.inputs)
+
+                def again() -> Tensor:
+                    return called(reference, self.inputs)
+
+                try:
+                    tolerance.require_close(got, expected, "", dtype=self.subject.rounds_to, again=again)
+                except Violation as violation:
+                    return NotUnderstood(
+                        f"every parameter has a place, but on fresh random weights: {violation.margin}",
+                        placed=True,
+                        partial=found.partial,
+                    )
+            worst = max(worst, float((got - expected).abs().max()) / tolerance.floor(expected, self.subject.rounds_to))
+        return Understood(
+            found.layout,
+            variant,
+            self.instance.config,
+            self.subject.rounds_to,
+            time.perf_counter() - self.started,
+            worst,
+        )
+
+
+class Remembered:
+    """Outputs under one hypothesis after another: each computed when it is asked for the first time, and then kept."""
+
+    def __init__(self, source: Iterator[tuple[Hypothesis, Tensor]]) -> None:
+        self.source = source
+        self.seen: list[tuple[Hypothesis, Tensor]] = []
+
+    def __iter__(self) -> Iterator[tuple[Hypothesis, Tensor]]:
+        index = 0
+        while True:
+            if index == len(self.seen):
+                following = next(self.source, None)
+                if following is None:
+                    return
+                self.seen.append(following)
+            yield self.seen[index]
+            index += 1
+
+
+def _apart(output: Tensor, expected: Tensor) -> float:
+    if output.shape != expected.shape:
+        return float("inf")
+    largest = float(expected.abs().max())
+    apart = float((output - expected).abs().max())
+    return apart / max(largest, 1e-300) if apart == apart else float("inf")
+
+
+def _rank(result: NotUnderstood) -> tuple[bool, int, float]:
+    apart = result.symmetric_difference
+    return result.placed, len(result.partial), -(apart if apart is not None else 0.0)

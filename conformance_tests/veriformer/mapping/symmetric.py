@@ -1,0 +1,289 @@
+"""Symmetric weights: every parameter of one shape gets one value, and all heads share one block.
+
+Then what a right implementation returns is known without knowing which parameter is which. Vectors of ``d_model`` (gains,
+shifts and biases alike) hold one positive vector; matrices whose rows belong to heads repeat one block of ``d_head`` rows, so
+that it does not matter which rows are queries, keys or values, nor of which head; a table of positions has equal rows.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from veriformer.inputs import Inputs, generator
+from veriformer.mapping.tensors import IN_OUT, OUT_IN, WHOLE, Held, Reading, held, readings
+from veriformer_spec.config import Config
+
+EQUAL_ROWS = ("positions.table", "segment_table")
+"""Tables of the reference whose rows are all filled alike: nobody knows from which row on an implementation reads its own."""
+EQUAL_COLUMNS = ("relative.table",)
+"""Tables of the reference with a column for each head."""
+MOST = 300
+"""Hypotheses about one module, at most."""
+
+
+@lru_cache(maxsize=1024)
+def _drawn(shape: tuple[int, ...], positive: bool) -> Tensor:
+    """Generic numbers that depend on the shape alone, and that float32 holds exactly."""
+    random = generator(101 + hash(shape) % 99991)
+    if positive:
+        return (torch.rand(shape, generator=random, dtype=torch.float64) + 0.5).float().double()
+    return (torch.randn(shape, generator=random, dtype=torch.float64) / math.sqrt(shape[-1])).float().double()
+
+
+def tiled(rows: int, base: int, inner: int) -> Tensor:
+    """Which row of a block of ``base`` rows stands where: each ``inner`` times in a row, and the whole over and over."""
+    return (torch.arange(rows) // inner) % base
+
+
+def vector(length: int, base: int, inner: int = 1) -> Tensor:
+    """A vector that repeats ``base`` positive numbers."""
+    return _drawn((base,), True)[tiled(length, base, inner)]
+
+
+def matrix(rows: int, columns: int, base: int, inner: int = 1) -> Tensor:
+    """A matrix that repeats ``base`` rows."""
+    return _drawn((base, columns), False)[tiled(rows, base, inner)]
+
+
+def equal_rows(rows: int, columns: int) -> Tensor:
+    """A matrix with one row over and over."""
+    return _drawn((1, columns), True).expand(rows, columns) - 0.75
+
+
+def equal_columns(rows: int, columns: int) -> Tensor:
+    """A matrix with one column over and over."""
+    return (_drawn((rows,), True) - 1)[:, None].expand(rows, columns)
+
+
+def is_vector(shape: tuple[int, ...]) -> bool:
+    """Whether at most one axis is longer than one."""
+    return math.prod(shape) == max(shape, default=1)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The shapes that the reference has places for.
+
+    Attributes:
+        vectors: lengths of its vectors.
+        matrices: for each number of columns, the numbers of rows.
+        tables: (rows, columns) of tables with equal rows.
+        biases: (buckets, heads) of tables with equal columns.
+    """
+
+    d_head: int
+    heads: int
+    kv_heads: int
+    vectors: frozenset[int]
+    tables: frozenset[tuple[int, int]]
+    biases: frozenset[tuple[int, int]]
+    matrices: Mapping[int, frozenset[int]] = field(hash=False)
+    totals: Mapping[int, int] = field(default_factory=dict, hash=False)
+
+    def base(self, rows: int, known: frozenset[int]) -> int:
+        """How many rows the block has that so many rows repeat; 0 where none is known."""
+        if rows % self.d_head == 0 and any(each % self.d_head == 0 for each in known):
+            return self.d_head
+        if rows in known:
+            return rows
+        return next((each for each in sorted(known, reverse=True) if each > 1 and rows % each == 0), 0)
+
+    def inner(self, rows: int, base: int) -> Iterator[int]:
+        """How often each row of a block may stand in a row: once; as many times as there are heads, parts, or both."""
+        blocks = rows // base
+        parts = {blocks // each for each in (self.heads, self.kv_heads) if blocks % each == 0}
+        wanted = [1, blocks, self.heads, self.kv_heads, *sorted(parts)] if base == self.d_head else [1, blocks]
+        yield from dict.fromkeys(each for each in wanted if blocks % each == 0)
+
+
+def places(module: nn.Module, config: Config) -> Places:
+    """What places a reference has."""
+    vectors, tables, biases = set(), set(), set()
+    matrices: dict[int, set[int]] = {}
+    totals: dict[int, int] = {}
+    for name, parameter in module.named_parameters():
+        shape = tuple(parameter.shape)
+        if name.endswith(EQUAL_COLUMNS):
+            biases.add((shape[0], shape[1]))
+        elif name.endswith(EQUAL_ROWS):
+            tables.add((shape[0], shape[1]))
+        elif is_vector(shape):
+            vectors.add(parameter.numel())
+            totals[0] = totals.get(0, 0) + parameter.numel()
+        else:
+            matrices.setdefault(shape[1], set()).add(shape[0])
+            totals[shape[1]] = totals.get(shape[1], 0) + shape[0]
+    return Places(
+        config.d_head,
+        config.heads,
+        config.kv_heads,
+        frozenset(vectors),
+        frozenset(tables),
+        frozenset(biases),
+        {columns: frozenset(rows) for columns, rows in matrices.items()},
+        totals,
+    )
+
+
+@torch.no_grad()
+def fill_reference(module: nn.Module, config: Config) -> None:
+    """Give a reference its symmetric weights."""
+    known = places(module, config)
+    for name, parameter in module.named_parameters():
+        shape = tuple(parameter.shape)
+        if name.endswith(EQUAL_COLUMNS):
+            value = equal_columns(*shape)
+        elif name.endswith(EQUAL_ROWS):
+            value = equal_rows(*shape)
+        elif is_vector(shape):
+            value = vector(parameter.numel(), known.base(parameter.numel(), known.vectors)).reshape(shape)
+        else:
+            value = matrix(*shape, known.base(shape[0], known.matrices[shape[1]]))
+        parameter.copy_(value)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How one parameter is read and filled."""
+
+    reading: Reading
+    fill: str
+    base: int = 0
+    inner: int = 1
+
+    def value(self, shape: tuple[int, ...]) -> Tensor:
+        """What its rows are filled with."""
+        sizes = torch.empty(shape, device="meta")
+        rows = self.reading.of(sizes).shape
+        if self.fill == "vector":
+            return vector(rows[0], self.base, self.inner)
+        if self.fill == "matrix":
+            return matrix(rows[0], rows[1], self.base, self.inner)
+        return equal_rows(*rows) if self.fill == "equal-rows" else equal_columns(*rows)
+
+
+Hypothesis = Mapping[str, Choice]
+"""A choice for each parameter, by its name in the module."""
+
+
+def choices(each: Held, known: Places) -> list[Choice]:
+    """Every way in which a parameter may stand in one of the places; likely ones first."""
+    found: list[Choice] = []
+    shape, count = each.shape, each.tensor.numel()
+    if not each.is_vector:
+        for reading in readings(shape, set(known.matrices) | {columns for _, columns in known.tables | known.biases}):
+            rows, columns = reading.of(torch.empty(shape, device="meta")).shape
+            found += _matrix_choices(each, reading, rows, columns, known)
+    base = known.base(count, known.vectors) if known.vectors else 0
+    if base and not isinstance(each.owner, nn.Linear if not each.is_vector else ()):
+        found += [Choice(WHOLE, "vector", base, inner) for inner in known.inner(count, base)]
+    return found
+
+
+def _matrix_choices(each: Held, reading: Reading, rows: int, columns: int, known: Places) -> Iterator[Choice]:
+    table = columns in {width for _, width in known.tables}
+    own = known.matrices.get(columns, frozenset())
+    base = known.base(rows, own) if rows <= known.totals.get(columns, 0) else 0
+    looked_up = isinstance(each.owner, nn.Embedding)
+    if (rows, columns) in known.biases:
+        yield Choice(reading, "equal-columns")
+    if table and looked_up and rows not in own:
+        yield Choice(reading, "equal-rows")
+    if base:
+        for inner in known.inner(rows, base):
+            yield Choice(reading, "matrix", base, inner)
+    if table and not (looked_up and rows not in own) and not isinstance(each.owner, nn.Linear):
+        yield Choice(reading, "equal-rows")
+
+
+def measured_readings(
+    module: nn.Module, call: Callable[[Inputs], Tensor], inputs: Inputs
+) -> dict[int, Reading]:
+    """Which way round the matrix of each affine leaf is stored, found by watching the leaves at work; by a parameter's id."""
+    found: dict[int, Reading] = {}
+
+    def watch(leaf: nn.Module, given: tuple[object, ...], result: object) -> None:
+        own = list(leaf.parameters(recurse=False))
+        matrices = [each for each in own if each.dim() == 2]
+        biases = [each for each in own if each.dim() == 1]
+        if len(matrices) != 1 or not given or not isinstance(given[0], Tensor) or not isinstance(result, Tensor):
+            return
+        x, weight = given[0], matrices[0]
+        if not x.is_floating_point() or x.dtype != weight.dtype:
+            return
+        for reading, used in ((OUT_IN, weight.mT), (IN_OUT, weight)):
+            if x.shape[-1] == used.shape[0] and result.shape[-1] == used.shape[1]:
+                expected = x @ used + (biases[0] if biases else 0)
+                if torch.allclose(result, expected, rtol=1e-4, atol=1e-6):
+                    found[id(weight)] = reading
+
+    hooks = [leaf.register_forward_hook(watch) for leaf in module.modules() if not any(leaf.children())]
+    try:
+        call(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def hypotheses(
+    module: nn.Module, known: Places, measured: Mapping[int, Reading]
+) -> Iterator[Hypothesis] | str:
+    """Joint choices for all parameters, the plainest first; or why there is none.
+
+    Parameters of one kind (owner's class and attribute) are read in one way, and of one kind and shape filled in one way.
+    """
+    readable: dict[object, list[Reading]] = {}
+    fills: dict[tuple[object, Reading], list[Choice]] = {}
+    members: dict[object, list[Held]] = {}
+    for each in held(module):
+        possible = choices(each, known)
+        if id(each.tensor) in measured and not each.is_vector:
+            possible = [one for one in possible if one.reading == measured[id(each.tensor)]] or possible
+        if not possible:
+            return f"the parameter {each.name} of shape {each.shape} has no place in the claimed function"
+        key = (each.kind, each.shape)
+        members.setdefault(key, []).append(each)
+        readable.setdefault(key, [one.reading for one in possible])
+        for reading in {one.reading for one in possible}:
+            fills.setdefault((key, reading), [one for one in possible if one.reading == reading])
+    options: dict[object, list[Choice]] = {}
+    for key in members:
+        options[key] = [choice for reading in dict.fromkeys(readable[key]) for choice in fills[key, reading]]
+    return _joined(members, options)
+
+
+def _joined(members: Mapping[object, list[Held]], options: Mapping[object, list[Choice]]) -> Iterator[Hypothesis]:
+    """Every kind's first choice; then one kind's other choices, two kinds', and so on."""
+    keys = list(members)
+
+    def said(picked: Mapping[object, Choice]) -> Hypothesis:
+        return {each.name: picked[key] for key in keys for each in members[key]}
+
+    first = {key: options[key][0] for key in keys}
+    yield said(first)
+    count = 1
+    turned = {key: next((c for c in options[key] if c.reading != first[key].reading), first[key]) for key in keys}
+    if turned != first:
+        yield said(turned)
+    open_keys = [key for key in keys if len(options[key]) > 1]
+    for changed in range(1, len(open_keys) + 1):
+        for these in itertools.combinations(open_keys, changed):
+            for values in itertools.product(*(options[key][1:] for key in these)):
+                yield said({**first, **dict(zip(these, values, strict=True))})
+                count += 1
+                if count >= MOST:
+                    return
+
+
+@torch.no_grad()
+def fill_subject(module: nn.Module, hypothesis: Hypothesis) -> None:
+    """Give a subject its symmetric weights, as one hypothesis has it."""
+    for each in held(module):
+        choice = hypothesis[each.name]
+        choice.reading.put(each.tensor.data, choice.value(each.shape).to(each.tensor))
