@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import torch
@@ -14,45 +14,12 @@ from veriformer.declaration import UsageError
 from veriformer.inputs import Inputs
 from veriformer.outcome import NotChecked, Violation
 from veriformer.subjects import Instance
+from veriformer.understanding import copied, mapped_weights
 from veriformer_reference.build import build
 from veriformer_spec.config import CLAIMS, FIELDS
 
 OTHER_EPS: Final = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-4, 1e-3, 0.0, 1e-9, 1e-10, 1e-2, 1.0)
 """Values of eps that are in use, or are tempting."""
-
-NO_MAPPING = "no weights mapping: declare weights=, a function from the module to its tensors by the reference's names"
-
-
-def mapped_weights(instance: Instance) -> Mapping[str, Tensor]:
-    """The subject's tensors under the reference's names.
-
-    Raises:
-        NotChecked: the adapter gives none.
-        UsageError: a name that the reference lacks, or lacks a name of the reference, or has another shape.
-    """
-    weights = instance.subject.declaration.weights
-    if weights is None:
-        raise NotChecked(NO_MAPPING)
-    mapping = dict(weights(instance.module_or_not_checked()))
-    reference = _reference(instance)
-    if not isinstance(reference, nn.Module):
-        raise NotChecked("the reference has no weights in this role")
-    # a tied tensor has several names, of which one is needed and none is wrong
-    wanted = {name: tuple(each.shape) for name, each in reference.named_parameters(remove_duplicate=False)}
-    needed = {name for name, _ in reference.named_parameters()}
-    missing, unknown = sorted(needed - mapping.keys()), sorted(mapping.keys() - wanted.keys())
-    if missing or unknown:
-        raise UsageError(
-            f"weights: the mapping lacks {', '.join(missing) or 'nothing'} and has {', '.join(unknown) or 'nothing'} too many, for the "
-            "claims made (a bias or a shift that the subject lacks is a claim: bias=False, norm_bias=False)"
-        )
-    for name, tensor in mapping.items():
-        if tuple(tensor.shape) != wanted[name]:
-            raise UsageError(
-                f"weights: {name} has shape {tuple(tensor.shape)}, but must have {wanted[name]}, [out, in]"
-            )
-    return mapping
-
 
 def oracle(instance: Instance, **changes: Any) -> Callable[[Inputs], Tensor]:
     """A function of a call's inputs that computes what the specification says comes out, in float64 on the CPU.
@@ -72,9 +39,7 @@ def oracle(instance: Instance, **changes: Any) -> Callable[[Inputs], Tensor]:
         absent = sorted({name for name, _ in function.named_parameters()} - mapping.keys())
         if absent:
             raise NotChecked(f"the mapping for the claims made has no {', '.join(absent)}")
-        with torch.no_grad():
-            for name, parameter in function.named_parameters():
-                parameter.copy_(mapping[name].detach().double().cpu())
+        copied(mapping, function)
 
     def compute(inputs: Inputs) -> Tensor:
         arguments = inputs.to(torch.float64).passed(Tensor.cpu)
@@ -175,9 +140,7 @@ def gradients(instance: Instance, inputs: Inputs, direction: Tensor) -> dict[str
     function, mapping = _reference(instance), mapped_weights(instance)
     assert isinstance(function, nn.Module)
     function.eval()
-    with torch.no_grad():
-        for name, parameter in function.named_parameters():
-            parameter.copy_(mapping[name].detach().double().cpu())
+    copied(mapping, function)
     arguments = inputs.to(torch.float64).passed(Tensor.cpu)
     while arguments[-1] is None:
         arguments = arguments[:-1]

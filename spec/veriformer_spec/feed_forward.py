@@ -20,6 +20,13 @@ EQUALS_EQUATION_2 = Clause(
     breaks="activation after the second map, gate and value swapped, a bias missing",
     roles=_FEED_FORWARD,
 )
+SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT = Clause(
+    id="feed_forward.symmetric-weights-give-the-known-output",
+    text="with equal weights wherever shapes are equal the output is the reference's, whichever tensor is which",
+    source=_EQUATION_2,
+    breaks="another activation, a bias missing, the activation in the wrong place",
+    roles=_FEED_FORWARD,
+)
 NOT_LINEAR = Clause(
     id="feed_forward.not-linear",
     text="the output is not an affine function of the input",

@@ -30,6 +30,13 @@ EQUALS_THE_REFERENCE = Clause(
     breaks="heads merged in another order, a projection transposed, skipped or shared",
     roles=_HEADS,
 )
+SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT = Clause(
+    id="heads.symmetric-weights-give-the-known-output",
+    text="with equal weights wherever shapes are equal, in all heads too, the output is the reference's, whichever tensor is which",
+    source=f"{_SECTION}: it follows from the equation of MultiHead(Q, K, V), which no longer depends on the names of the matrices",
+    breaks="another scale, a matrix transposed where it is applied, a bias or a projection missing",
+    roles=_HEADS,
+)
 EACH_HEAD_READS_ITS_OWN_SLICE = Clause(
     id="heads.each-head-reads-its-own-slice",
     text="the output is the sum over heads of plain attention on that head's rows of the projections, times its columns of Wᴼ",

@@ -12,6 +12,13 @@ EQUALS_THE_REFERENCE = Clause(
     breaks="anything between the ids and the logits",
     roles=MODELS,
 )
+SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT = Clause(
+    id="model.symmetric-weights-give-the-known-output",
+    text="with equal weights wherever shapes are equal, in all layers and heads too, the logits are the reference's, whichever tensor is which",
+    source=f"{_SECTION}: equal matrices need no names",
+    breaks="another scale, activation, eps or order of norms; the embedding scaled or not; positions added elsewhere; a head of another kind",
+    roles=MODELS,
+)
 LOGITS_COVER_THE_VOCABULARY = Clause(
     id="model.logits-cover-the-vocabulary",
     text="each position gets one logit for each word of the vocabulary, also for a vocabulary of one: a number that differs from context to context, "

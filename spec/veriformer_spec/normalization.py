@@ -22,6 +22,13 @@ LAYER_EQUALS_ITS_EQUATION = Clause(
     breaks="any of: unbiased variance, eps outside the root, gain or shift missing, mean not subtracted",
     roles=_LAYER,
 )
+SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT = Clause(
+    id="normalization.symmetric-weights-give-the-known-output",
+    text="with one vector for all parameters the output is the reference's, whichever is which",
+    source=f"{_BA} and equation 4; {_ZHANG}",
+    breaks="another eps, the unbiased variance, the gain applied before normalising, the shift forgotten",
+    roles=NORMS,
+)
 VARIANCE_IS_BIASED = Clause(
     id="normalization.variance-is-biased",
     text="the variance is the mean of squared deviations: divided by d_model, not by d_model - 1",

@@ -15,6 +15,13 @@ ADDITIVE_ATTENTION_EQUALS_ITS_EQUATION = Clause(
     breaks="tanh left out or taken after v, W and U exchanged, softmax over queries",
     roles=_ADDITIVE,
 )
+SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT = Clause(
+    id="recurrence.symmetric-weights-give-the-known-output",
+    text="with equal weights wherever shapes are equal the context is the reference's, whichever tensor is which",
+    source=f"{_BAHDANAU}, section 3.1, equations 5 and 6: equal matrices need no names",
+    breaks="another nonlinearity, a bias too many or too few, the score taken before the tanh",
+    roles=_ADDITIVE,
+)
 WEIGHTS_ARE_EXACTLY_A_DISTRIBUTION = Clause(
     id="recurrence.weights-are-exactly-a-distribution",
     text="where all visible memory vectors agree in a feature, the context has that value there, however large the scores",

@@ -14,6 +14,13 @@ EQUALS_THE_REFERENCE = Clause(
     breaks="anything between the first line and the last",
     roles=(*STACKS, *DECODERS),
 )
+SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT = Clause(
+    id="stack.symmetric-weights-give-the-known-output",
+    text="with equal weights wherever shapes are equal, in all layers and heads too, the output is the reference's, whichever tensor is which",
+    source=f"{_SECTION} and figure 1: equal matrices need no names",
+    breaks="another scale, activation, eps or order of norms; a skip from elsewhere; a bias, a projection or a norm missing",
+    roles=(*STACKS, *DECODERS),
+)
 LAYERS_OWN_THEIR_PARAMETERS = Clause(
     id="stack.layers-own-their-parameters",
     text="each further layer adds as many parameters as the one before, unless shared parameters are claimed",

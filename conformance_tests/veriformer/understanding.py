@@ -1,0 +1,78 @@
+"""Understanding: the weights of a subject under the reference's names, given by its adapter or found without one."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from veriformer.declaration import UsageError
+from veriformer.mapping import LayoutError, NotUnderstood, Understood, automatic
+from veriformer.outcome import NotChecked
+from veriformer.subjects import Instance, Subject
+from veriformer_reference.build import build
+
+GIVE_A_MAPPING = "give a mapping: weights=, a function from the module to its tensors by the reference's names"
+
+
+def understood(subject: Subject) -> Understood | NotUnderstood:
+    """What the subject computes, and where its weights are: as claimed, under other legal claims, or with a catalogued fault."""
+    return automatic(subject)
+
+
+def weights_if_known(instance: Instance) -> Mapping[str, Tensor] | None:
+    """The instance's tensors under the reference's names, as views where possible; None where nobody knows them."""
+    try:
+        return mapped_weights(instance)
+    except NotChecked:
+        return None
+
+
+def mapped_weights(instance: Instance) -> Mapping[str, Tensor]:
+    """The instance's tensors under the reference's names: as its adapter maps them, or where it does not, as they were found.
+
+    Raises:
+        NotChecked: the adapter gives no mapping, and none was found.
+        UsageError: a name that the reference lacks, or lacks a name of the reference, or has another shape.
+    """
+    declared = instance.subject.declaration.weights
+    module = instance.module_or_not_checked()
+    if declared is not None:
+        mapping: Mapping[str, Tensor] = dict(declared(module))
+        _require_the_references(mapping, instance)
+        return mapping
+    found = understood(instance.subject)
+    if isinstance(found, NotUnderstood):
+        raise NotChecked(f"no weights mapping: {found.reason}; {GIVE_A_MAPPING}")
+    try:
+        mapping = found.layout.weights(module, instance.config)
+        _require_the_references(mapping, instance)
+    except (LayoutError, UsageError) as problem:
+        raise NotChecked(f"no weights mapping at these sizes: {problem}; {GIVE_A_MAPPING}") from problem
+    return mapping
+
+
+def _require_the_references(mapping: Mapping[str, Tensor], instance: Instance) -> None:
+    reference = build(instance.subject.role, instance.config)
+    if not isinstance(reference, nn.Module):
+        raise NotChecked("the reference has no weights in this role")
+    # a tied tensor has several names, of which one is needed and none is wrong
+    wanted = {name: tuple(each.shape) for name, each in reference.named_parameters(remove_duplicate=False)}
+    needed = {name for name, _ in reference.named_parameters()}
+    missing, unknown = sorted(needed - mapping.keys()), sorted(mapping.keys() - wanted.keys())
+    if missing or unknown:
+        raise UsageError(
+            f"weights: the mapping lacks {', '.join(missing) or 'nothing'} and has {', '.join(unknown) or 'nothing'} too many, for the "
+            "claims made (a bias or a shift that the subject lacks is a claim: bias=False, norm_bias=False)"
+        )
+    for name, tensor in mapping.items():
+        if tuple(tensor.shape) != wanted[name]:
+            raise UsageError(
+                f"weights: {name} has shape {tuple(tensor.shape)}, but must have {wanted[name]}, [out, in]"
+            )
+
+
+@torch.no_grad()
+def copied(mapping: Mapping[str, Tensor], reference: nn.Module) -> None:
+    """Give the reference the subject's numbers, in float64."""
+    for name, parameter in reference.named_parameters():
+        parameter.copy_(mapping[name].detach().double().cpu())
