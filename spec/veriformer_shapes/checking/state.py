@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from mypy.nodes import SymbolNode
+from mypy.nodes import Expression, MemberExpr, NameExpr, SymbolNode
 
 from ..language import axis as axes
 from ..language.axis import Axis, Verdict, same
@@ -20,6 +20,16 @@ from ..language.values import (
 
 Place: TypeAlias = SymbolNode | str
 """A variable, or the dotted path of a field (``self.keys``)."""
+
+
+def path_of(expression: Expression) -> str | None:
+    """``self.cache.keys`` for a chain of names; None for anything else."""
+    if isinstance(expression, NameExpr):
+        return expression.name
+    if isinstance(expression, MemberExpr):
+        base = path_of(expression.expr)
+        return None if base is None else f"{base}.{expression.name}"
+    return None
 
 
 class State:
