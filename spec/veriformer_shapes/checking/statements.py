@@ -91,9 +91,11 @@ class Walker:
 
     @property
     def state(self) -> State:
+        """What is known where the walk stands."""
         return self.evaluator.state
 
     def block(self, block: Block | None) -> None:
+        """Walk a block from top to bottom; what mypy has found unreachable is left out."""
         if block is None or block.is_unreachable:
             return
         self._in_turn(block.body)
@@ -127,6 +129,7 @@ class Walker:
         self.evaluator.state = merged(done)
 
     def statement(self, statement: Statement) -> None:
+        """Walk one statement; one of a kind that is not followed changes nothing."""
         method = self._by_class.get(type(statement))
         if method is not None:
             method(statement)
