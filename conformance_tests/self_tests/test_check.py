@@ -1,6 +1,7 @@
 """``veriformer.check``: what may be passed, and what comes back."""
 
 import copy
+import dataclasses
 from typing import Any
 
 import pytest
@@ -8,10 +9,12 @@ import torch
 from torch import nn
 
 import veriformer
+from veriformer.adapters import reference
 from veriformer.errors import UsageError
 from veriformer.result import exit_code_of, not_verified, worst
 from veriformer.verdict import Status, Verdict
-from veriformer_spec.config import ClaimError, Config
+from veriformer_spec.config import CLAIMS, ClaimError, Config, validated
+from veriformer_spec.role import Role
 
 CLAUSE = "normalization.layer-norm-has-mean-zero-and-variance-one"
 FAST: dict[str, Any] = {"budget": "quick", "only": "state"}
@@ -138,6 +141,38 @@ def test_wrong_claims_and_subjects() -> None:
         veriformer.check(nn.LayerNorm(4), role="layer-norm")
     with pytest.raises(UsageError, match="d_modl"):
         veriformer.Fixed(d_modl=3)
+    with pytest.raises(UsageError, match="buckets=32 goes with max_distance"):
+        veriformer.Fixed(buckets=32)
+    with pytest.raises(UsageError, match="max_distance=16 must be larger than half of buckets=32"):
+        veriformer.Fixed(buckets=32, max_distance=16)
+
+
+@pytest.mark.parametrize("role", CLAIMS["sliding_window"].roles)
+def test_a_window_without_causality_is_no_claim(role: Role) -> None:
+    """Nothing would be asked of it, and nothing be said: a window is of subjects that hide the future."""
+    if CLAIMS["causal"].default_for(role):
+        assert validated(role, {"sliding_window": True})["sliding_window"] is True
+        return
+    assert validated(role, {"sliding_window": True, "causal": True})["sliding_window"] is True
+    with pytest.raises(ClaimError, match="sliding_window=True needs causal=True"):
+        validated(role, {"sliding_window": True})
+
+
+def test_buckets_of_its_own_are_passed_on() -> None:
+    """A subject with T5's sizes is built with them, by every clause, and holds those on buckets."""
+    seen: set[tuple[int, int]] = set()
+    honest = reference.declaration(Role.ATTENTION_BIAS, bias_kind="relative")
+
+    def noted(config: Config) -> object:
+        seen.add((config.buckets, config.max_distance))
+        return honest.build(config)
+
+    declaration = dataclasses.replace(honest, build=noted)
+    sizes = veriformer.Fixed(buckets=32, max_distance=128)
+    result = veriformer.check(declaration, sizes=sizes, budget="quick", only="position", isolate=False)
+    assert result.conformant, str(result)
+    assert seen == {(32, 128)}
+    assert "buckets=32 max_distance=128" in str(result)
 
 
 def test_only_and_skip_take_clauses_and_chapters() -> None:

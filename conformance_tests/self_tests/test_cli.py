@@ -311,6 +311,27 @@ def test_help_does_not_import_torch() -> None:
         assert done.returncode == 0, arguments
 
 
+def test_a_check_imports_neither_sympy_nor_beartype(folder: Path) -> None:
+    """They cost a tenth of a check, and nothing that it does needs them."""
+    code = (
+        "import sys; from veriformer.cli import run; assert run(sys.argv[1:]) == 0; "
+        "sys.exit(', '.join({'sympy', 'beartype'} & sys.modules.keys()) or 0)"
+    )
+    check = ["check", "mine.py:build", "--budget", "quick", "--no-isolate", "--only", "state", "--only", "training"]
+    done = subprocess.run([sys.executable, "-c", code, *check], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_process_ends_with_the_code_and_says_everything(folder: Path) -> None:
+    """It is left at once and not taken down, but what was written comes out and what waited for the end is run."""
+    (folder / "last.py").write_text(f"{GOOD}\nimport atexit; atexit.register(print, 'the last word')\n")
+    check = ["check", "last.py:batch_norm", *FAST, "--no-isolate"]
+    done = subprocess.run([sys.executable, "-m", "veriformer", *check], capture_output=True, check=False, text=True)
+    assert done.returncode == 1
+    assert done.stdout.endswith("the last word\n")
+    assert "FAIL state.batch-rows-are-independent MUST" in done.stdout
+
+
 SLOW = GOOD.replace(
     "return nn.LayerNorm(config.d_model)\n", "import time; time.sleep(0.02); return nn.LayerNorm(config.d_model)\n", 1
 )

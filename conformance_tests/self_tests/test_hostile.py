@@ -108,6 +108,21 @@ def test_a_subject_that_raises_at_some_sizes() -> None:
     assert result.exit_code == 1
 
 
+def test_a_build_that_raises_at_some_sizes_breaks_no_clause() -> None:
+    """No clause is blamed, that of the dtypes neither: the same error comes in every dtype."""
+
+    def build(config: Config) -> nn.Module:
+        if config.d_model != 24:  # the preflight's size
+            raise ValueError(f"cannot do {config.d_model} features")
+        return nn.LayerNorm(config.d_model)
+
+    result = veriformer.check(build, role="layer-norm", only=("numerics", "state"), budget="quick")
+    wrong = {each.clause: each for each in result.failed}
+    assert "numerics.dtype-in-is-dtype-out" in wrong
+    assert {each.status for each in wrong.values()} == {Status.ERROR}
+    assert str(result).count("build raised ValueError") == 1
+
+
 def test_a_subject_that_exits_at_some_sizes() -> None:
     """sys.exit is an error of that clause, not the end of the run."""
     result = veriformer.check(hostile.norm(AfterTheFirst(hostile.exits)), only="state", **FAST)

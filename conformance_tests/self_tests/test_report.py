@@ -108,6 +108,26 @@ def test_verbose_shows_every_failure_and_every_clause() -> None:
     assert "state.inputs-are-not-modified" in said
 
 
+def test_an_error_of_the_build_is_said_once() -> None:
+    """However many clauses met it, and whatever sizes its words name; what is left is shown as ever."""
+    at = "build raised ValueError at mine.py:4"
+    stopped = [
+        verdict(clause, Status.ERROR, reason=f"{at}: cannot do {size} features", evidence=EVIDENCE)
+        for size, clause in enumerate(
+            ("state.inputs-are-not-modified", "masking.masks-broadcast", "heads.time-stays-time")
+        )
+    ]
+    said = terminal.text([result(*stopped, FAILED)])
+    assert said.count("ValueError") == 1
+    assert said.count("the build raised") == 1
+    together = " ".join(said.split())
+    assert "ERROR the build raised ValueError at mine.py:4: cannot do 0 features" in together
+    assert "stopped 3 clauses" in together
+    assert "veriformer.Unsupported" in together
+    assert "FAIL masking.masked-keys-are-invisible MUST" in together, "no clause is hidden behind the build"
+    assert said.count("replay") == 2
+
+
 def test_many_failures_are_a_line_each() -> None:
     """Causes in full, what follows from them in one line each."""
     many = [msgspec.structs.replace(FAILED, clause=each) for each in (

@@ -102,8 +102,11 @@ def backward(output: Tensor, seed: int) -> None:
     Raises:
         SubjectError: the backward pass raised, as it does where something it needs was overwritten.
     """
+    direction = normal(tuple(output.shape), generator(seed), output.dtype, output.device)
     try:
-        torch.autograd.backward(output, normal(tuple(output.shape), generator(seed), output.dtype, output.device))
+        with torch.enable_grad():  # given the direction itself, torch imports all of sympy to compare two shapes
+            total = (output * direction).sum()
+        torch.autograd.backward(total)
     except Exception as error:
         raise SubjectError(
             f"the backward pass raised {type(error).__name__}: {first_line(error)}", origin="call"

@@ -29,6 +29,8 @@ SIZE_NAMES = (
     "vocab",
     "window",
     "d_input",
+    "buckets",
+    "max_distance",
     "max_len",
     "batch",
     "q_len",
@@ -56,6 +58,16 @@ class Fixed:
             )
         if d_model and heads and d_head and d_model != heads * d_head:
             raise UsageError(f"sizes: d_model={d_model} must be heads={heads} times d_head={d_head}; leave d_head out")
+        buckets, max_distance = sizes.get("buckets"), sizes.get("max_distance")
+        if (buckets is None) != (max_distance is None):
+            given, missing = ("buckets", "max_distance") if buckets else ("max_distance", "buckets")
+            raise UsageError(
+                f"sizes: {given}={sizes[given]} goes with {missing}, which is missing: together they say which distances share one"
+            )
+        if buckets and max_distance and max_distance <= buckets // 2:
+            raise UsageError(
+                f"sizes: max_distance={max_distance} must be larger than half of buckets={buckets}: the first half has one distance each"
+            )
         self.sizes: Mapping[str, int] = sizes
 
     def __repr__(self) -> str:

@@ -1,5 +1,9 @@
-"""The dispatch mode that everything here watches operations with."""
+"""The dispatch mode that everything here watches operations with, and what goes into an operation and comes out."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -20,3 +24,23 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
     def _should_skip_dynamo(cls) -> bool:
         """Asked by torch (2.7 and later) when a subclass is made."""
         return False
+
+
+def tensors_in(*values: Any) -> Iterator[Tensor]:
+    """Every tensor among an operation's arguments or results, which are tensors, numbers, and lists and tuples of them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors_in(*value)
+        elif isinstance(value, dict):
+            yield from tensors_in(*value.values())
+
+
+def mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    """Arguments or results with everything in them changed; torch's own function for any tree takes most of a simulated call."""
+    if isinstance(value, list | tuple):
+        return type(value)([mapped(change, each) for each in value])
+    if isinstance(value, dict):
+        return {name: mapped(change, each) for name, each in value.items()}
+    return change(value)

@@ -3,12 +3,11 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
 from veriformer import tolerance
 from veriformer.case import Case
+from veriformer.dispatch import tensors_in
 from veriformer.outcome import NotChecked, SubjectError, Violation
 from veriformer.precision import word
 from veriformer.subjects import Subject
@@ -29,7 +28,7 @@ class MixWatch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
         """Run ``func``, after a look at what it is given."""
-        taken = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        taken = list(tensors_in(args, kwargs))
         floating = {each.dtype for each in taken if each.is_floating_point() and each.dim()}
         name = getattr(func, "__name__", str(func))
         if len(floating) > 1:

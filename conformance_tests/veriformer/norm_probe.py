@@ -18,6 +18,10 @@ from veriformer.subjects import Instance, Subject
 
 FAR_ABOVE = 1e8
 """Size of the tokens that gain and shift are solved with: wherever eps is added, it shows no more."""
+NEAR = 1e-6
+"""Difference below which two vectors of random numbers are the same vector."""
+EXACT = 1e-2
+"""Share within which an effective eps is recognised: values in use lie a factor of ten apart."""
 
 
 def call(instance: Instance, case: Case, x: Tensor, *, grad: bool = False) -> Tensor:

@@ -118,7 +118,8 @@ def _other_claims(instance: Instance) -> Iterator[tuple[str, object]]:
 def _reference(instance: Instance, **changes: Any) -> Callable[..., Tensor]:
     """The reference for the subject's role, a module wherever it has weights."""
     config = dataclasses.replace(instance.config, **{"dropout": 0.0, "computes_in": "input", **changes})
-    built = build(instance.subject.role, config)
+    with unchecked():
+        built = build(instance.subject.role, config)
     return built.double() if isinstance(built, nn.Module) else built
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
-from veriformer.dispatch import Watch
+from veriformer.dispatch import Watch, tensors_in
 from veriformer.inputs import Inputs
 from veriformer.subjects import Instance
 
@@ -39,8 +38,7 @@ class LeakWatch(Watch):
     ) -> Any:
         """Run ``func`` and look at what went in and what came out."""
         result = func(*args, **(kwargs or {}))
-        taken = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
-        given = [each for each in tree_leaves(result) if isinstance(each, Tensor)]
+        taken, given = list(tensors_in(args, kwargs)), list(tensors_in(result))
         name = str(func).rpartition(".")[0].removeprefix("aten.").strip("_")
         if narrow := self._rounds(taken, given):
             self.leaks.append(f"{name} rounds to {word(narrow)}")

@@ -17,9 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils import backend_registration
-from torch.utils._pytree import tree_leaves, tree_map
 
-from veriformer.dispatch import Watch
+from veriformer.dispatch import Watch, mapped, tensors_in
 
 NAME = "simulated"
 _aten = torch.ops.aten
@@ -241,7 +240,7 @@ def _refused(operation: str, why: str) -> LeftOnCpu:
 def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if func is _aten._fused_sdp_choice.default:
         return 0  # no fused kernel: plain operations, every one of which is looked at
-    tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+    tensors = list(tensors_in(args, kwargs))
     there = [each for each in tensors if isinstance(each, OnDevice)]
     asked = kwargs.get("device")
     wanted = bool(there) if asked is None else torch.device(asked).type == NAME
@@ -256,11 +255,11 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         raise _refused(_name(func), "the random generator is on the CPU")
     if wanted and asked is not None:
         kwargs = {**kwargs, "device": torch.device("cpu")}
-    result = func(*tree_map(_inner, args), **tree_map(_inner, kwargs))
+    result = func(*mapped(_inner, args), **mapped(_inner, kwargs))
     if not wanted:
         return result
     same = {id(each.held): each for each in there}
-    return tree_map(lambda value: _wrapped(value, same), result)
+    return mapped(lambda value: _wrapped(value, same), result)
 
 
 def _refuse_cpu_tensors(func: Any, args: Any, tensors: list[Tensor]) -> None:

@@ -90,6 +90,8 @@ class Subject:
         claimed = {name: value for name, value in self.claims.items() if name in FIELDS and name != "kv_heads"}
         longest = max(case.q_len, case.k_len, case.context)
         sizes: dict[str, Any] = {"vocab": case.vocab, "window": case.window, "d_input": case.d_input}
+        fixed = self.declaration.sizes
+        sizes |= {name: fixed[name] for name in ("buckets", "max_distance") if name in fixed}  # no case draws them
         config = Config(
             d_model=case.d_model,
             heads=case.heads,
@@ -98,7 +100,7 @@ class Subject:
             d_value=case.d_value if self.role is Role.ATTENTION else case.d_head,
             d_ff=case.d_ff,
             layers=case.layers if self.role in LAYERED else 1,
-            max_len=self.declaration.sizes.get("max_len", max(2 * longest, 16)),
+            max_len=fixed.get("max_len", max(2 * longest, 16)),
             dropout=dropout,
             **{name: size for name, size in sizes.items() if size},
             **{name: value for name, value in claimed.items() if name != "dropout"},

@@ -5,9 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
-from veriformer.dispatch import Watch
+from veriformer.dispatch import Watch, mapped
 from veriformer.outcome import Violation
 from veriformer_spec.numerics import UNIT_ROUNDOFF, UNITS
 
@@ -50,7 +49,7 @@ class Noise(Watch):
         result = func(*args, **(kwargs or {}))
         if any(each.alias_info is not None for each in func._schema.returns):  # noqa: SLF001  # no public way to ask for aliasing
             return result  # a view, or an argument written in place: noise would cut it off from what it shares
-        return tree_map(self._noisy, result)
+        return mapped(self._noisy, result)
 
     def _noisy(self, value: Any) -> Any:
         if not isinstance(value, Tensor) or not value.is_floating_point():

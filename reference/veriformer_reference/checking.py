@@ -5,14 +5,35 @@ off with ``checked(False)``. That works on functions already decorated, because 
 ``jaxtyping.config.jaxtyping_disable`` at each call (jaxtyping 0.3.11).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import jaxtyping
-from beartype import BeartypeConf, beartype
 
-typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))
-"""Beartype, with an int accepted where a float is asked for, as mypy does: ``eps=0`` is a number."""
+
+def typecheck(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` under beartype, which is asked when ``function`` is called for the first time.
+
+    Writing the checks of every step takes as long as a third of importing torch, and whoever runs with the checks switched
+    off never needs one.
+    """
+    checking: Callable[..., Any] | None = None
+
+    def call(*positional: Any, **named: Any) -> Any:
+        nonlocal checking
+        if checking is None:
+            checking = _under_beartype(function)
+        return checking(*positional, **named)
+
+    return call
+
+
+def _under_beartype(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An int is accepted where a float is asked for, as mypy does it: ``eps=0`` is a number."""
+    from beartype import BeartypeConf, beartype
+
+    return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
 
 
 @contextmanager

@@ -62,6 +62,7 @@ class ShapesPlugin(Plugin):
         return {"veriformer_shapes": _VERSION}
 
     def get_type_analyze_hook(self, fullname: str) -> Callable[[AnalyzeTypeContext], Type] | None:
+        """Reads the shapes of ``Annotated`` types and of aliases of them, for every type that mypy reads."""
         if len(self._known) != len(self._modules or ()):
             with guarded(fullname, self.options):
                 self._look_at_loaded()
@@ -82,15 +83,19 @@ class ShapesPlugin(Plugin):
         return symbol is not None and isinstance(symbol.node, TypeAlias)
 
     def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
+        """Watches calls of functions until it is known where errors go; in the daemon, and where the last hook is missing, all of them."""
         return self._call_seen if self._by_function or self._errors is None else None
 
     def get_method_hook(self, fullname: str) -> Callable[[MethodContext], Type] | None:
+        """Watches calls of methods until it is known where errors go; in the daemon, and where the last hook is missing, all of them."""
         return self._call_seen if self._by_function or self._errors is None else None
 
     def get_attribute_hook(self, fullname: str) -> Callable[[AttributeContext], Type] | None:
+        """Watches attributes until it is known where errors go; in the daemon, and where the last hook is missing, all of them."""
         return self._attribute_seen if self._by_function or self._errors is None else None
 
     def get_additional_indirect_deps(self, file: MypyFile) -> set[str]:
+        """Checks the file, since mypy asks this last of it; adds no dependency."""
         with guarded(file.fullname, self.options):
             self._finish(file)
         return set()

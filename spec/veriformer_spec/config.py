@@ -90,7 +90,7 @@ _TABLE = (
           meaning="which key the first query of a causal subject sees last, where there are fewer queries than keys: aligned at the "
           "end, at the start, or never called so"),
     Claim(name="sliding_window", values=(False, True), default=False, roles=(Role.ATTENTION, *PROJECTED),
-          meaning="whether a causal subject sees only the last config.window positions, its own among them"),
+          meaning="whether a causal subject (causal=True) sees only the last config.window positions, its own among them"),
     Claim(name="soft_cap", values=(None,), default=None, roles=(Role.ATTENTION, *PROJECTED), rule="or a positive number",
           meaning="the bound c of scores bent to c·tanh(score / c) before the mask; None bends nothing"),
     Claim(name="query_key_norm", values=("none", "layer", "rms"), default="none", roles=PROJECTED,
@@ -166,7 +166,8 @@ def validated(role: Role, claims: Mapping[str, object]) -> dict[str, Any]:
     """Every claim of ``role`` with its declared or default value.
 
     Raises:
-        ClaimError: an unknown claim, one that means nothing for ``role``, or a value that is not one of its values.
+        ClaimError: an unknown claim, one that means nothing for ``role``, a value that is not one of its values, or one that means
+            nothing without another claim.
     """
     known = {name: claim for name, claim in CLAIMS.items() if role in claim.roles}
     for name, value in claims.items():
@@ -176,7 +177,13 @@ def validated(role: Role, claims: Mapping[str, object]) -> dict[str, Any]:
             where = f"means nothing for a {role}" if name in CLAIMS else "does not exist"
             raise ClaimError(f"claim {name}={value!r} {where}: {hint}")
         _check_value(role, known[name], value)
-    return {name: _normal(name, claims.get(name, claim.default_for(role))) for name, claim in known.items()}
+    checked = {name: _normal(name, claims.get(name, claim.default_for(role))) for name, claim in known.items()}
+    if checked.get("sliding_window") and not checked["causal"]:
+        raise ClaimError(
+            "claim sliding_window=True needs causal=True: the window ends at the query's own position, and none is specified that "
+            "reaches into the future; claim causal=True where the subject hides the future by itself, or leave sliding_window out"
+        )
+    return checked
 
 
 def _normal(name: str, value: object) -> object:

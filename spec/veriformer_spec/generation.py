@@ -64,8 +64,9 @@ BEAMS_FOLLOW_THEIR_PARENTS = Clause(
 )
 TEMPERATURE_ZERO_IS_GREEDY = Clause(
     id="generation.temperature-divides-the-logits",
-    text="sampling near temperature 0 is greedy, at 0 it is greedy or an exception, and at temperature T it draws each id anew with "
-    "probabilities softmax(logits / T)",
+    text="sampling near temperature 0 is greedy, at 0 it is greedy or refused and no crash (a ValueError, AssertionError, "
+    "NotImplementedError or ZeroDivisionError refuses, and any that names the temperature), and at temperature T it draws each id "
+    "anew with probabilities softmax(logits / T)",
     source="Ackley et al. 1985, section 2; Holtzman et al. 2020, section 5.1",
     breaks="multiplied in place of divided, applied after the softmax, a division by zero, one draw for all rows",
     roles=_GENERATION,

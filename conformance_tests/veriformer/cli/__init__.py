@@ -3,8 +3,10 @@
 Nothing here imports torch until a subject has to be judged: ``--help`` answers at once.
 """
 
+import atexit
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -52,9 +54,20 @@ def group() -> None:
     """Is this Transformer implementation right?"""
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command and exit with its code."""
-    sys.exit(run(arguments))
+    _exit(run(arguments))
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process without freeing what it holds: to take torch apart takes a quarter as long as to import it."""
+    atexit._run_exitfuncs()  # noqa: SLF001  # the only name there is for what an exit does
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # whoever read it, such as head, has gone
+            code = code or 1
+    os._exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -156,6 +156,55 @@ TEMPERATURE_ZERO_REFUSED = NearMiss(
 )
 
 
+class DividesInPython(Plain):
+    """No case for zero: Python refuses to divide by it, and says so."""
+
+    def pick(self, logits, asked):
+        if asked["strategy"] == "sample":
+            logits = [each / asked["temperature"] for each in logits]
+        return super().pick(logits, {**asked, "temperature": 1.0})
+
+
+@veriformer.subject("generation", strategies=EVERYTHING, module=None)
+def divides_in_python(config):
+    return DividesInPython()
+
+
+PYTHON_REFUSES_ZERO = NearMiss(
+    id="python-refuses-to-divide-by-zero",
+    sentence="logits are divided one by one, and a temperature of zero is Python's own ZeroDivisionError",
+    clauses=(generation.TEMPERATURE_ZERO_IS_GREEDY,),
+    build=divides_in_python,
+)
+
+
+class OwnError(Exception):
+    pass
+
+
+class NamesWhatItRefuses(Loop):
+    def heated(self, logits, temperature):
+        return logits / temperature
+
+    def __call__(self, model, prompt, *, strategy, temperature, **asked):
+        if strategy == "sample" and not temperature > 0:
+            raise OwnError(f"cannot sample at temperature={temperature}")
+        return super().__call__(model, prompt, strategy=strategy, temperature=temperature, **asked)
+
+
+@veriformer.subject("generation", strategies=("greedy", "sample"), module=None)
+def names_what_it_refuses(config):
+    return NamesWhatItRefuses()
+
+
+ZERO_REFUSED_BY_AN_ERROR_OF_ITS_OWN = NearMiss(
+    id="temperature-zero-refused-by-an-error-of-its-own",
+    sentence="a temperature of zero is an error of a class of the subject's own, which names it",
+    clauses=(generation.TEMPERATURE_ZERO_IS_GREEDY,),
+    build=names_what_it_refuses,
+)
+
+
 class OthersBeforeTheEnd(Pipeline):
     """A minimum that counts the ids before the end token, and a temperature of zero refused in the usual words."""
 

@@ -6,6 +6,7 @@
 import torch
 
 from veriformer.faults.fault import Fault, Planted
+from veriformer_reference import generation as reference
 from veriformer_spec import generation
 from veriformer_spec.role import Role
 
@@ -43,6 +44,27 @@ TEMPERATURE_AFTER_THE_SOFTMAX = Fault(
     written="torch.softmax(torch.softmax(logits, -1) / temperature, -1)",
     mend="torch.softmax(logits / temperature, -1)",
     patches=(("generation.cool", _after_the_softmax),),
+    planted=_SAMPLE,
+)
+
+
+def _without_a_case_for_zero(logits, *, temperature, top_k, top_p):
+    left = reference.cool(logits, temperature)
+    if top_k is not None:
+        left = reference.keep_top_k(left, top_k)
+    if top_p is not None:
+        left = reference.keep_top_p(left, top_p)
+    return torch.multinomial(torch.softmax(left, dim=-1), 1)[:, 0]
+
+
+TEMPERATURE_ZERO_CRASHES = Fault(
+    id="temperature-zero-crashes",
+    sentence="logits are divided by a temperature of zero, and drawing from what is no number crashes",
+    clauses=(generation.TEMPERATURE_ZERO_IS_GREEDY,),
+    source="https://github.com/karpathy/nanoGPT/blob/master/model.py",
+    written="probs = torch.softmax(logits / temperature, -1); torch.multinomial(probs, 1)",
+    mend="if temperature == 0: return logits.argmax(-1), or raise ValueError",
+    patches=(("generation.draw", _without_a_case_for_zero),),
     planted=_SAMPLE,
 )
 

@@ -66,6 +66,39 @@ SAMPLING_IS_NOT_AT_THE_TEMPERATURE = Fault(
 )
 
 
+class DrawsWhateverItIs(Loop):
+    def __call__(self, model, prompt, *, strategy, temperature, **asked):
+        self.divisor = torch.tensor(float(temperature))
+        asked["temperature"] = 1.0 if strategy == "sample" else temperature
+        return super().__call__(model, prompt, strategy=strategy, **asked)
+
+    def heated(self, logits, temperature):
+        return logits / self.divisor
+
+
+NOBODYS_DEFAULTS = {}
+
+
+class LooksForADefault(Pipeline):
+    """Zero is taken for an option that was left out."""
+
+    def __call__(self, model, prompt, *, strategy, temperature, **asked):
+        if strategy == "sample":
+            temperature = temperature or NOBODYS_DEFAULTS["temperature"]
+        return super().__call__(model, prompt, strategy=strategy, temperature=temperature, **asked)
+
+
+SAMPLING_CRASHES_AT_ZERO = Fault(
+    id="sampling-crashes-at-temperature-zero",
+    sentence="at temperature zero numbers that are none reach the draw, or an option is looked for that nobody gave",
+    clauses=(generation.TEMPERATURE_ZERO_IS_GREEDY,),
+    source="experience",
+    written="temperature = temperature or defaults['temperature']",
+    mend="if temperature == 0: argmax",
+    builds=(writer(DrawsWhateverItIs, "sample"), writer(LooksForADefault, "greedy", "sample")),
+)
+
+
 class NotStrictlyLess(Loop):
     def filtered(self, logits, top_k, top_p):
         if top_k is not None:

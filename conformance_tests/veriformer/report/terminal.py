@@ -186,7 +186,11 @@ def _show_counts(console: Console, result: Result) -> None:
 
 def _show_failures(console: Console, result: Result, *, verbose: bool) -> None:
     """Causes in full, what follows from them in a line each."""
-    failed = sorted(result.failed, key=_most_telling_first)
+    stopped = [each for each in result.failed if _stopped_by_the_build(each)]
+    failed = sorted((each for each in result.failed if each not in stopped), key=_most_telling_first)
+    if stopped:
+        console.print()
+        _show_build_errors(console, stopped, result.header)
     under_a_mask = [each.clause for each in failed if _needs_a_mask(each)]
     causes, consequences = causes_first([each.clause for each in failed], under_a_mask)
     by_clause = {each.clause: each for each in failed}
@@ -207,6 +211,41 @@ def _show_failures(console: Console, result: Result, *, verbose: bool) -> None:
         return
     _show_briefly(console, "also (in full with -v):", [each for group in groups[full:] for each in group])
     _show_briefly(console, "most likely because of it (in full with -v):", followers)
+
+
+def _stopped_by_the_build(verdict: Verdict) -> bool:
+    """Whether the subject could not be built for one of the clause's cases: that says nothing about the clause."""
+    return verdict.status is Status.ERROR and verdict.reason.startswith("build ")
+
+
+def _show_build_errors(console: Console, stopped: Sequence[Verdict], header: Header) -> None:
+    """Each once for each line that raised it, however many clauses met it with whatever sizes."""
+    places: dict[str, list[Verdict]] = {}
+    for each in stopped:
+        places.setdefault(each.reason.partition(": ")[0], []).append(each)
+    for verdicts in places.values():
+        first = verdicts[0]
+        count = len(verdicts)
+        console.print(Text.assemble(("ERROR ", _STYLES[Status.ERROR]), (f"the {first.reason}", "bold")))
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        if first.evidence is not None and first.evidence.case:
+            table.add_row("case", Text(first.evidence.case))
+        table.add_row(
+            "stopped", Text(f"{count} clause{'' if count == 1 else 's'}, of which nothing is known (each with -v)")
+        )
+        table.add_row("remedy", Text(_BUILD_REMEDY))
+        console.print(_line(table, indent=2))
+        line = replay_line(first, header)
+        if line:
+            console.print(Text(f"  replay   {line}"), soft_wrap=True)
+
+
+_BUILD_REMEDY = (
+    "a configuration that the subject cannot have is refused by raise veriformer.Unsupported(why), and another is drawn; sizes that it "
+    "cannot change are declared by sizes=veriformer.Fixed(...)"
+)
 
 
 def _show_briefly(console: Console, title: str, verdicts: Sequence[Verdict]) -> None:

@@ -28,8 +28,8 @@ from mypy.types import (
 
 from ..language.grammar import AnnotationProblem, parse
 from .annotations import ANNOTATED, dtype_behind
-from .expressions import path_of
 from .marks import declared_of, is_tensor, marked
+from .state import path_of
 
 
 def shaped_alias(tree: MypyFile, name: str, str_type: Instance) -> Type | None:

@@ -72,10 +72,12 @@ class Arguments:
 
     @property
     def positional(self) -> list[Value]:
+        """The arguments given by place, in order."""
         return [item.value for item in self.items if item.name is None]
 
     @property
     def named(self) -> dict[str, Value]:
+        """The arguments given by name."""
         return {item.name: item.value for item in self.items if item.name is not None}
 
 

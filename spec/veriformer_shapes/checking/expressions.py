@@ -49,8 +49,7 @@ from .. import rules
 from ..language import axis as axes
 from ..language.broadcasting import Misfit
 from ..language.dtypes import TORCH_DTYPES
-from ..language.memo import Memo, combine
-from ..language.shape import spread_at
+from ..language.memo import Memo
 from ..language.values import (
     ANY_TENSOR,
     UNKNOWN_VALUE,
@@ -71,36 +70,13 @@ from ..language.values import (
     join_all,
     present,
 )
-from . import calls, members, sequences
+from . import assignment, calls, members, sequences
 from .narrowing import assume
 from .objects import Class, Library, Mapping, Object
+from .operators import OPERATORS, arithmetic
 from .report import Reporter
-from .state import State
-from .types import field_memo, misfit, value_of
-
-OPERATORS = {
-    "+": "add",
-    "-": "sub",
-    "*": "mul",
-    "/": "div",
-    "//": "floordiv",
-    "%": "mod",
-    "**": "pow",
-    "@": "matmul",
-    "&": "bitwise_and",
-    "|": "bitwise_or",
-    "^": "bitwise_xor",
-    "<<": "lshift",
-    ">>": "rshift",
-    "<": "lt",
-    "<=": "le",
-    ">": "gt",
-    ">=": "ge",
-    "==": "eq",
-    "!=": "ne",
-}
-
-_ARITHMETIC = {"+": "Add", "-": "Sub", "*": "Mult", "//": "FloorDiv", "%": "Mod", "**": "Pow"}
+from .state import State, path_of
+from .types import field_memo, value_of
 
 LIBRARIES = ("torch.", "einops.", "math.", "builtins.", "veriformer_shapes.")
 
@@ -254,7 +230,7 @@ class Evaluator:
         if isinstance(left, Sequence | Repeated) or isinstance(right, Sequence | Repeated):
             return sequences.operate(operator, left, right)
         if is_number(left) and is_number(right):
-            return _arithmetic(operator, left, right)
+            return arithmetic(operator, left, right)
         return UNKNOWN_VALUE
 
     def _boolean(self, expression: OpExpr) -> Value:
@@ -373,91 +349,6 @@ class Evaluator:
             self.yields(expression.expr, value)
         return UNKNOWN_VALUE
 
-    # -- assignment
-
     def assign(self, target: Expression, value: Value, where: Context | None = None) -> None:
         """Give a value to a variable, a field, an item, or several of them."""
-        if isinstance(target, NameExpr):
-            if target.node is not None:
-                self.state.values[target.node] = _called(value, target.name)
-        elif isinstance(target, TupleExpr | ListExpr):
-            self._unpack(target.items, value, where or target)
-        elif isinstance(target, StarExpr):
-            self.assign(target.expr, value, where)
-        elif isinstance(target, MemberExpr):
-            self._assign_field(target, value, where or target)
-        elif isinstance(target, IndexExpr):
-            self._assign_item(target, value)
-
-    def _unpack(self, targets: list[Expression], value: Value, where: Context) -> None:
-        try:
-            parts = sequences.unpacked(present(value), len(targets), sequences.starred(targets))
-        except Misfit as problem:
-            self.report.fail(str(problem), where)
-            parts = [UNKNOWN_VALUE] * len(targets)
-        for target, part in zip(targets, parts, strict=True):
-            self.assign(target, part, where)
-
-    def _assign_field(self, target: MemberExpr, value: Value, where: Context) -> None:
-        owner = present(self.evaluate(target.expr))
-        path = path_of(target)
-        if path is not None:
-            self.state.values[path] = _called(value, path)
-        if isinstance(owner, Object):
-            symbol = owner.instance.type.get(target.name)
-            if symbol is not None and isinstance(symbol.node, Var):
-                # Only within itself: the names in a field belong to its class.
-                problem = misfit(symbol.node.type, value, Memo())
-                if problem is not None:
-                    self.report.fail(problem.told(f'"{target.name}"', "the class declares"), where)
-
-    def _assign_item(self, target: IndexExpr, value: Value) -> None:
-        base = present(self.evaluate(target.base))
-        index = self.evaluate(target.index)
-        value = present(value)
-        if isinstance(base, Tensor):
-            place = self.apply("getitem", [base, index], {}, target)
-            if isinstance(place, Tensor) and isinstance(value, Tensor):
-                self._written_over(place, value, target)
-        elif isinstance(target.base, NameExpr) and target.base.node in self.state.values:
-            # An item of a list or dict was replaced.
-            node = target.base.node
-            assert node is not None
-            self.state.values[node] = sequences.replaced(base, index, value)
-
-    def _written_over(self, place: Tensor, value: Tensor, where: Context) -> None:
-        if spread_at(place.dims) is None and spread_at(value.dims) is None:
-            self.apply("add", [place, value], {}, where)
-
-
-def path_of(expression: Expression) -> str | None:
-    """``self.cache.keys`` for a chain of names; None for anything else."""
-    if isinstance(expression, NameExpr):
-        return expression.name
-    if isinstance(expression, MemberExpr):
-        base = path_of(expression.expr)
-        return None if base is None else f"{base}.{expression.name}"
-    return None
-
-
-def _called(value: Value, name: str) -> Value:
-    """An integer nobody knows gets the name of its variable: it equals itself."""
-    if isinstance(value, Number) and value.kind == "int":
-        return Integer(axes.named(name, soft=True))
-    return value
-
-
-def _arithmetic(operator: str, left: Value, right: Value) -> Value:
-    name = _ARITHMETIC.get(operator)
-    if name is not None and isinstance(left, Integer) and isinstance(right, Integer):
-        size = combine(name, left.size, right.size)
-        if size.known:
-            return Integer(size)
-        if operator != "**":
-            return Number("int")
-    if operator in ("/", "**"):
-        return Number("float")
-    kinds = {getattr(value, "kind", "int") for value in (left, right)}
-    if "float" in kinds:
-        return Number("float")
-    return Number("int") if kinds <= {"int", "bool"} else Number(None)
+        assignment.assign(self, target, value, where)

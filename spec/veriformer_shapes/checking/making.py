@@ -18,10 +18,10 @@ from mypy.types import CallableType, get_proper_type
 from ..language.axis import named
 from ..language.memo import Memo
 from ..language.values import Integer, Repeated, Sequence, Tensor, Value
-from .expressions import Evaluator, path_of
+from .expressions import Evaluator
 from .objects import Chain, Object
 from .report import Reporter
-from .state import State
+from .state import State, path_of
 from .statements import Walker
 from .types import value_of
 

@@ -26,6 +26,7 @@ from ..language.values import (
     Value,
     present,
 )
+from .state import path_of
 
 if TYPE_CHECKING:
     from .expressions import Evaluator
@@ -87,8 +88,6 @@ def _equate(evaluator: Evaluator, left: Value, right: Value) -> None:
 
 def _narrow_none(evaluator: Evaluator, place: Expression, none: bool, *, sure: bool) -> bool:
     """Take None out of a variable's value, or leave only None."""
-    from .expressions import path_of
-
     value = _look(evaluator, place)
     key: object = None
     if isinstance(place, NameExpr):

@@ -41,6 +41,8 @@ class Overloads(Value):
 
 @dataclass(frozen=True, slots=True)
 class Class(Value):
+    """A class itself, which is called to make an object."""
+
     info: TypeInfo
 
 

@@ -37,6 +37,7 @@ class Reporter:
 
     @contextmanager
     def inside(self, info: TypeInfo | None, function: FuncDef | None) -> Iterator[None]:
+        """What is reported meanwhile is of this function, and of its class where it has one."""
         before = self._inside
         self._inside = (info, function)
         try:
@@ -45,6 +46,7 @@ class Reporter:
             self._inside = before
 
     def fail(self, message: str, where: Context) -> None:
+        """Report a misfit, as an error of the code `tensor-shape` at an expression or statement."""
         self._say(message, where, "error")
 
     @contextmanager
@@ -57,6 +59,7 @@ class Reporter:
             self._noteless -= 1
 
     def note(self, message: str, where: Context) -> None:
+        """Show something that is no mistake, such as a revealed shape; not under `without_notes`."""
         if self._noteless:
             return
         self._say(message, where, "note")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from mypy.nodes import SymbolNode
+from mypy.nodes import Expression, MemberExpr, NameExpr, SymbolNode
 
 from ..language import axis as axes
 from ..language.axis import Axis, Verdict, same
@@ -20,6 +20,16 @@ from ..language.values import (
 
 Place: TypeAlias = SymbolNode | str
 """A variable, or the dotted path of a field (``self.keys``)."""
+
+
+def path_of(expression: Expression) -> str | None:
+    """``self.cache.keys`` for a chain of names; None for anything else."""
+    if isinstance(expression, NameExpr):
+        return expression.name
+    if isinstance(expression, MemberExpr):
+        base = path_of(expression.expr)
+        return None if base is None else f"{base}.{expression.name}"
+    return None
 
 
 class State:
@@ -39,12 +49,14 @@ class State:
         self.equal: dict[str, Axis] = {}
 
     def fork(self) -> "State":
+        """A copy that changes on its own; what was found equal before the split is not taken along."""
         result = State(self.memo.copy())
         result.values = dict(self.values)
         result.reached = self.reached
         return result
 
     def become(self, other: "State") -> None:
+        """Take over what another state knows, for those who hold on to this one."""
         self.values, self.memo, self.reached = other.values, other.memo, other.reached
 
     def forget_fields(self) -> None:
@@ -68,6 +80,7 @@ class State:
         self.substitute({name: axes.named(name, soft=True) for name in symbols})
 
     def substitute(self, names: Mapping[str, Axis]) -> None:
+        """Replace axis names by sizes, wherever they occur, and remember that they are equal."""
         self.values = {place: replaced(value, names) for place, value in self.values.items()}
         rename(self.memo, names)
         self.equal = {name: axes.replace(size, names) for name, size in self.equal.items()}

@@ -11,7 +11,6 @@ from mypy.nodes import (
     Block,
     BreakStmt,
     ClassDef,
-    ComparisonExpr,
     Context,
     ContinueStmt,
     Decorator,
@@ -29,20 +28,19 @@ from mypy.nodes import (
     ReturnStmt,
     Statement,
     TryStmt,
-    UnaryExpr,
     Var,
     WhileStmt,
     WithStmt,
 )
 from mypy.types import Type
 
-from ..language import axis as axes
 from ..language.axis import Axis
-from ..language.grammar import Kind
-from ..language.memo import Memo, names_of
-from ..language.shape import Declared, Dim, Dims, spread_at
-from ..language.values import UNKNOWN_VALUE, Optional, Sequence, Tensor, Value, present
+from ..language.memo import Memo
+from ..language.shape import Dims, spread_at
+from ..language.values import UNKNOWN_VALUE, Tensor, Value, present
 from . import sequences
+from .beliefs import bind_unbound, refined
+from .branches import stay_apart
 from .expressions import Evaluator
 from .narrowing import assume
 from .state import State, merged
@@ -93,9 +91,11 @@ class Walker:
 
     @property
     def state(self) -> State:
+        """What is known where the walk stands."""
         return self.evaluator.state
 
     def block(self, block: Block | None) -> None:
+        """Walk a block from top to bottom; what mypy has found unreachable is left out."""
         if block is None or block.is_unreachable:
             return
         self._in_turn(block.body)
@@ -107,7 +107,7 @@ class Walker:
             if isinstance(statement, IfStmt):
                 ends = [state for state in self._ways(statement) if state.reached]
                 rest = statements[at + 1 :]
-                if self._splits < _SPLITS and len(ends) == 2 and _stay_apart(statement, rest, ends):
+                if self._splits < _SPLITS and len(ends) == 2 and stay_apart(statement, rest, ends):
                     self._apart(ends, rest)
                     return
                 if ends:
@@ -129,6 +129,7 @@ class Walker:
         self.evaluator.state = merged(done)
 
     def statement(self, statement: Statement) -> None:
+        """Walk one statement; one of a kind that is not followed changes nothing."""
         method = self._by_class.get(type(statement))
         if method is not None:
             method(statement)
@@ -160,9 +161,9 @@ class Walker:
             name = getattr(target, "name", "value")
             self.report.fail(problem.told(f'The value of "{name}"', "it is declared"), statement)
         for shape in shapes_in(declared):
-            _bind_unbound(shape, memo)
+            bind_unbound(shape, memo)
         believed = value_of(declared, memo)
-        return believed if problem is not None else _refined(value, believed)
+        return believed if problem is not None else refined(value, believed)
 
     def _in_place(self, statement: OperatorAssignmentStmt) -> None:
         left = self.evaluator.evaluate(statement.lvalue)
@@ -354,69 +355,6 @@ class Walker:
     def _overloaded(self, overloaded: OverloadedFuncDef) -> None:
         if isinstance(overloaded.impl, FuncDef):
             self._function(overloaded.impl)
-
-
-def _stay_apart(statement: IfStmt, rest: list[Statement], ends: list[State]) -> bool:
-    """Whether the ways of an ``if`` differ in a tensor, and what follows can tell them apart.
-
-    It can where the same variable is tested again, or is itself what differs (``if mask is
-    None: mask = ...``). Of any other condition a later one may say the same unseen.
-    """
-    node = _tested(statement.expr[0]) if len(statement.expr) == 1 else None
-    if node is None or not rest:
-        return False
-    one, other = ends
-    differing = [place for place, value in one.values.items() if _tensors_differ(value, other.values.get(place))]
-    if node in differing:
-        return True
-    again = any(isinstance(later, IfStmt) and any(_tested(e) is node for e in later.expr) for later in rest)
-    return again
-
-
-def _tensors_differ(one: Value, other: Value | None) -> bool:
-    return isinstance(one, Tensor) and isinstance(other, Tensor) and one.dims != other.dims
-
-
-def _tested(condition: Expression) -> Var | None:
-    """The variable of ``if flag``, ``if not flag``, ``if mask is None``."""
-    if isinstance(condition, UnaryExpr) and condition.op == "not":
-        return _tested(condition.expr)
-    if isinstance(condition, ComparisonExpr) and condition.operators in (["is"], ["is not"]):
-        left, right = condition.operands
-        return _tested(left) if isinstance(right, NameExpr) and right.name == "None" else None
-    return condition.node if isinstance(condition, NameExpr) and isinstance(condition.node, Var) else None
-
-
-def _bind_unbound(declared: Declared, memo: Memo) -> None:
-    """A name that nothing has bound is from here on a size of its own, equal to any."""
-    for item in declared.items:
-        if item.kind is Kind.NAME:
-            size = memo.sizes.get(item.name)
-            if size is None or not size.known:
-                memo.sizes[item.name] = axes.named(item.name, soft=True)
-        else:
-            for name in names_of(item):
-                memo.sizes.setdefault(name, axes.named(name, soft=True))
-
-
-def _refined(value: Value, believed: Value) -> Value:
-    """The value, with the declaration where less is known of it."""
-    if isinstance(value, Tensor) and isinstance(believed, Tensor):
-        if spread_at(value.dims) is not None or len(value.dims) != len(believed.dims):
-            return believed
-        dims: list[Dim] = []
-        for own, said in zip(value.dims, believed.dims, strict=True):
-            vague = isinstance(own, Axis) and (not own.known or own.soft)
-            dims.append(said if vague and isinstance(said, Axis) and said.known else own)
-        shared = value.dtypes & believed.dtypes
-        return Tensor(tuple(dims), shared or believed.dtypes)
-    if isinstance(value, Sequence) and isinstance(believed, Sequence):
-        items = list(zip(value.items, believed.items, strict=False))
-        if len(value.items) == len(believed.items):
-            return Sequence(tuple(_refined(a, b) for a, b in items), value.kind)
-    if isinstance(believed, Optional) and not isinstance(value, Optional):
-        return _refined(value, believed.value) if isinstance(value, Tensor) else value
-    return believed if value == UNKNOWN_VALUE else value
 
 
 def _is_wider(new: Dims, old: Dims) -> bool:

@@ -57,16 +57,20 @@ class Axis:
 
     @property
     def known(self) -> bool:
+        """Whether anything is known of the size."""
         return self.terms is not None
 
     @property
     def is_one(self) -> bool:
+        """Whether the size is the number 1, for sure."""
         return self.constant == 1
 
     def symbols(self) -> set[str]:
+        """The axis names and atoms that the size depends on."""
         return {symbol for monomial, _ in self.terms or () for symbol in monomial}
 
     def softened(self) -> "Axis":
+        """The same size, which may from here on equal any named axis."""
         return Axis(self.terms, True, self.maybe_one)
 
     def __str__(self) -> str:
@@ -80,10 +84,12 @@ ONE: Final = Axis((((), 1),))
 
 
 def number(value: int, *, soft: bool = False) -> Axis:
+    """The size that is this whole number."""
     return Axis((((), value),) if value else (), soft)
 
 
 def named(name: str, *, soft: bool = False, maybe_one: bool = False) -> Axis:
+    """The size that is this name."""
     return Axis((((name,), 1),), soft, maybe_one)
 
 
@@ -117,6 +123,7 @@ def _is_multiple(first: Axis, second: Axis) -> bool:
 
 
 def add(first: Axis, second: Axis, sign: int = 1) -> Axis:
+    """The sum of two sizes, or with ``sign=-1`` their difference."""
     if first.terms is None or second.terms is None or first.maybe_one or second.maybe_one:
         return UNKNOWN
     total: Terms = dict(first.terms)
@@ -126,12 +133,14 @@ def add(first: Axis, second: Axis, sign: int = 1) -> Axis:
 
 
 def multiply(first: Axis, second: Axis) -> Axis:
+    """The product of two sizes."""
     if first.terms is None or second.terms is None or first.maybe_one or second.maybe_one:
         return UNKNOWN
     return _axis(_times(dict(first.terms), dict(second.terms)), first.soft or second.soft)
 
 
 def product(axes: Iterable[Axis]) -> Axis:
+    """The product of any number of sizes; 1 for none."""
     total = ONE
     for axis in axes:
         total = multiply(total, axis)
@@ -161,6 +170,7 @@ def divide(first: Axis, second: Axis, *, exactly: bool = False) -> Axis:
 
 
 def remainder(first: Axis, second: Axis) -> Axis:
+    """``first % second``: exact for numbers, else an atom."""
     if first.constant is not None and second.constant:
         return number(first.constant % second.constant, soft=first.soft or second.soft)
     if first.terms is None or second.terms is None:

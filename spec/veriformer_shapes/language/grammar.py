@@ -17,6 +17,8 @@ class AnnotationProblem(Exception):
 
 
 class Kind(enum.Enum):
+    """What an item of a shape string is."""
+
     NAME = "name"
     FIXED = "fixed"
     ANY = "any"

@@ -28,6 +28,7 @@ class Memo:
     """Every name in the function's signature, also those that only its result has."""
 
     def copy(self) -> "Memo":
+        """A copy that binds names on its own."""
         return Memo(dict(self.sizes), dict(self.spreads), dict(self.integers), self.signature)
 
     def size(self, name: str) -> Axis | None:

@@ -78,10 +78,12 @@ class Declared:
 
     @property
     def dtype_name(self) -> str:
+        """The name of the dtypes in jaxtyping, such as ``Float``."""
         return name_of(self.dtypes)
 
     @property
     def spread(self) -> int | None:
+        """The place of the item that stands for any number of axes; None if there is none."""
         return next((at for at, it in enumerate(self.items) if it.kind is Kind.SPREAD), None)
 
     def __str__(self) -> str:

@@ -20,21 +20,26 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Tensor(Value):
+    """A tensor: its axes, and the dtypes that it may have."""
+
     dims: Dims = ANY_DIMS
     dtypes: Dtypes = ANY_DTYPE
 
     @property
     def axes(self) -> tuple[Axis, ...] | None:
+        """The axes one by one; None if their number is not known."""
         return axes_of(self.dims)
 
     @property
     def shapeless(self) -> bool:
+        """Whether nothing is known of the axes, not even their number."""
         return self.dims == ANY_DIMS
 
     def __str__(self) -> str:
         return spelled(self.dims)
 
     def reveal(self) -> str:
+        """Dtype and shape as ``reveal_type`` shows them."""
         return f"{name_of(self.dtypes)} {self}".strip()
 
 
@@ -54,11 +59,15 @@ class Number(Value):
 
 @dataclass(frozen=True, slots=True)
 class Truth(Value):
+    """A True or False that is known."""
+
     value: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Text(Value):
+    """A string that is known, such as the equation of an einsum."""
+
     value: str
 
 
@@ -81,6 +90,8 @@ class Dots(Value):
 
 @dataclass(frozen=True, slots=True)
 class Slice(Value):
+    """``start:stop:step`` in an index; None where nothing is written."""
+
     start: Value | None
     stop: Value | None
     step: Value | None
@@ -176,6 +187,7 @@ def join(first: Value, second: Value) -> Value:
 
 
 def join_all(values: list[Value]) -> Value:
+    """What is known where any number of ways meet; unknown where there is none."""
     if not values:
         return UNKNOWN_VALUE
     result = values[0]
@@ -190,6 +202,7 @@ def kind_of_number(value: Value) -> str | None:
 
 
 def is_number(value: Value) -> bool:
+    """Whether the value is a Python number, of known size or not."""
     return isinstance(value, Integer | Number | Truth)
 
 

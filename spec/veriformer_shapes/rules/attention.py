@@ -27,6 +27,7 @@ def scaled_dot_product_attention(call: Call) -> Value:
 
 @rule("embedding", "x weight")
 def embedding(call: Call) -> Value:
+    """An axis for the features behind the indices, as wide as the weight."""
     x, weight = call.tensor(), call.value("weight")
     wide: Axis = UNKNOWN
     if isinstance(weight, Tensor) and weight.axes is not None and len(weight.axes) == 2:

@@ -53,6 +53,7 @@ def stack(call: Call) -> Value:
 
 @rule("broadcast_tensors", "*tensors")
 def broadcast_tensors(call: Call) -> Value:
+    """All tensors with the one shape that they broadcast to, each of its own dtype."""
     given = [present(value) for value in (call.value("tensors"), *call.rest)]
     tensors = [value for value in given if isinstance(value, Tensor)]
     if len(tensors) != len(given):

@@ -11,6 +11,7 @@ from .table import Call, NotFollowed, rule
 
 @rule("matmul bmm mm mv dot", "x y")
 def product(call: Call) -> Value:
+    """A matrix product: the axes that it sums over agree and go, and the batch axes of ``matmul`` broadcast."""
     x, y = call.shaped(), call.shaped("y")
     rank = {"bmm": (3, 3), "mm": (2, 2), "mv": (2, 1), "dot": (1, 1)}.get(call.name)
     for tensor, wanted in zip((x, y), rank or (), strict=False):
@@ -23,6 +24,7 @@ def product(call: Call) -> Value:
 
 @rule("addmm baddbmm", "x y z")
 def added_product(call: Call) -> Value:
+    """The product of the second and third, which broadcasts with the first."""
     x, y, z = call.tensor(), call.shaped("y"), call.shaped("z")
     dims = matmul(y.dims, z.dims, call.name)
     return Tensor(broadcast(x.dims, dims, call.name), promote(y.dtypes, z.dtypes))
@@ -49,6 +51,7 @@ def linear(call: Call) -> Value:
 
 @rule("einsum", "equation *operands")
 def torch_einsum(call: Call) -> Value:
+    """What an equation of single letters says, the operands given one by one or in a list."""
     equation = call.value("equation")
     operands = [present(value) for value in (call.value("operands"), *call.rest)]
     if len(operands) == 1 and isinstance(operands[0], Sequence):
@@ -74,6 +77,7 @@ def einops_einsum(call: Call) -> Value:
 
 @rule("einops.rearrange einops.reduce einops.repeat", "x pattern reduction")
 def einops_pattern(call: Call) -> Value:
+    """The axes that the right side of the pattern names, of the same dtype."""
     x, pattern = call.value("x"), call.value("pattern")
     name = call.name.removeprefix("einops.")
     if not isinstance(pattern, Text):
@@ -91,6 +95,7 @@ def einops_pattern(call: Call) -> Value:
 
 @rule("inner", "x y")
 def inner(call: Call) -> Value:
+    """The last axes agree and go; the other axes of both follow each other."""
     x, y = call.shaped(), call.shaped("y")
     if not x.dims or not y.dims:
         raise NotFollowed
@@ -104,6 +109,7 @@ def inner(call: Call) -> Value:
 
 @rule("cdist", "x y")
 def cdist(call: Call) -> Value:
+    """The distance of each row of the one to each of the other; the features agree and go."""
     x, y = call.shaped(), call.shaped("y")
     if x.axes is None or y.axes is None or len(x.axes) < 2 or len(y.axes) < 2:
         raise NotFollowed

@@ -21,26 +21,31 @@ from .table import Call, NotFollowed, rule
 
 @rule("zeros ones empty rand randn", "*sizes")
 def filled(call: Call) -> Value:
+    """The sizes asked for; Float unless ``dtype=`` says otherwise."""
     return Tensor(_sizes(call), call.dtypes(FLOAT))
 
 
 @rule("new_zeros new_ones new_empty", "x *sizes")
 def filled_like(call: Call) -> Value:
+    """The sizes asked for, of the tensor's dtype unless ``dtype=`` says otherwise."""
     return Tensor(_sizes(call), call.dtypes(call.tensor().dtypes))
 
 
 @rule("full", "sizes fill_value")
 def full(call: Call) -> Value:
+    """The sizes asked for, of the dtype of the number that fills them unless ``dtype=`` says otherwise."""
     return Tensor(_sizes(call), call.dtypes(_of_number(call.value("fill_value"))))
 
 
 @rule("new_full", "x sizes fill_value")
 def new_full(call: Call) -> Value:
+    """The sizes asked for, of the tensor's dtype whatever fills them, unless ``dtype=`` says otherwise."""
     return Tensor(_sizes(call), call.dtypes(call.tensor().dtypes))
 
 
 @rule("randint", "low high sizes")
 def randint(call: Call) -> Value:
+    """The sizes asked for, Int64 unless ``dtype=`` says otherwise; ``low`` may be left out."""
     if "sizes" not in call.values and isinstance(call.value("high"), Sequence):
         call.values["sizes"] = call.values["high"]
     return Tensor(_sizes(call), call.dtypes(DTYPES["Int64"]))
@@ -48,11 +53,13 @@ def randint(call: Call) -> Value:
 
 @rule("randperm", "n")
 def randperm(call: Call) -> Value:
+    """One axis of the length asked for, Int64."""
     return Tensor((size_of(call.value("n")),), call.dtypes(DTYPES["Int64"]))
 
 
 @rule("arange", "start end step")
 def arange(call: Call) -> Value:
+    """One axis, counted only in steps of 1; Int64 where all bounds are whole numbers."""
     given = [call.value(name) for name in ("start", "end", "step") if call.has(name)]
     if not all(is_number(value) for value in given):
         dtypes: Dtypes = ANY_DTYPE
@@ -65,11 +72,13 @@ def arange(call: Call) -> Value:
 
 @rule("linspace logspace", "start end steps")
 def linspace(call: Call) -> Value:
+    """One axis of as many steps as asked for, Float."""
     return Tensor((size_of(call.value("steps")),), call.dtypes(FLOAT))
 
 
 @rule("eye", "n m")
 def eye(call: Call) -> Value:
+    """A matrix of the sizes asked for, square where one is left out."""
     rows = size_of(call.value("n"))
     return Tensor((rows, size_of(call.value("m")) if call.has("m") else rows), call.dtypes(FLOAT))
 
@@ -86,12 +95,14 @@ def tensor(call: Call) -> Value:
 
 @rule("one_hot", "x num_classes")
 def one_hot(call: Call) -> Value:
+    """A last axis for the classes, Int64; of unknown length where their number is left out."""
     x = call.tensor()
     return Tensor((*x.dims, size_of(call.value("num_classes"))), DTYPES["Int64"])
 
 
 @rule("outer", "x y")
 def outer(call: Call) -> Value:
+    """The axes of two vectors, one after the other."""
     x, y = call.shaped(), call.shaped("y")
     if len(x.dims) != 1 or len(y.dims) != 1:
         raise NotFollowed
@@ -100,6 +111,7 @@ def outer(call: Call) -> Value:
 
 @rule("diag", "x diagonal")
 def diag(call: Call) -> Value:
+    """Of a vector the square matrix that has it on the diagonal; of a matrix nothing is said."""
     x = call.shaped()
     if x.axes is None or call.has("diagonal"):
         raise NotFollowed

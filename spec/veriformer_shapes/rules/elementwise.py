@@ -30,6 +30,7 @@ def arithmetic(call: Call) -> Value:
 
 @rule("div truediv divide true_divide", "x y rounding_mode")
 def division(call: Call) -> Value:
+    """Both broadcast; whole numbers become floating point unless ``rounding_mode=`` is given."""
     result = _binary(call)
     if isinstance(result, Tensor) and not call.has("rounding_mode"):
         return Tensor(result.dims, divided(result.dtypes))
@@ -38,17 +39,20 @@ def division(call: Call) -> Value:
 
 @rule("lt le gt ge eq ne less less_equal greater greater_equal not_equal isclose", "x y *others")
 def comparison(call: Call) -> Value:
+    """Both broadcast; the result is Bool."""
     result = _binary(call)
     return Tensor(result.dims, BOOL) if isinstance(result, Tensor) else result
 
 
 @rule("logical_and logical_or logical_xor", "x y")
 def logical(call: Call) -> Value:
+    """Both broadcast, whatever their dtypes; the result is Bool."""
     return comparison(call)
 
 
 @rule("where", "condition x y")
 def where(call: Call) -> Value:
+    """All three broadcast, and the condition has to be Bool (or torch's old UInt8); the dtype is that of what is chosen from."""
     condition = call.tensor("condition")
     if not call.has("x"):
         raise NotFollowed
@@ -62,6 +66,7 @@ def where(call: Call) -> Value:
 
 @rule("addcmul addcdiv", "x y z")
 def three(call: Call) -> Value:
+    """All three broadcast; the dtype is that of the first."""
     dims = broadcast(call.tensor("y").dims, call.tensor("z").dims, call.name)
     return Tensor(broadcast(call.tensor().dims, dims, call.name), call.tensor().dtypes)
 

@@ -23,6 +23,7 @@ from .table import Call, NotFollowed, resized, rule
 
 @rule("getitem", "x index")
 def getitem(call: Call) -> Value:
+    """The axes that the index leaves, of the same dtype."""
     x = call.shaped()
     index = call.value("index")
     items = index.items if isinstance(index, Sequence) and index.kind == "tuple" else (index,)

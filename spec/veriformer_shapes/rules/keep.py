@@ -51,22 +51,26 @@ def test(call: Call) -> Value:
 
 @rule("__invert__ bitwise_not", "x")
 def invert(call: Call) -> Value:
+    """The same shape and dtype."""
     return call.tensor()
 
 
 @rule("argsort", "x dim descending stable")
 def argsort(call: Call) -> Value:
+    """The same shape, Int64."""
     return Tensor(call.tensor().dims, DTYPES["Int64"])
 
 
 @rule("zeros_like ones_like empty_like full_like rand_like randn_like randint_like", "x *others")
 def like(call: Call) -> Value:
+    """The same shape, and the same dtype unless ``dtype=`` says otherwise."""
     x = call.tensor()
     return Tensor(x.dims, call.dtypes(x.dtypes))
 
 
 @rule("bernoulli", "x p")
 def bernoulli(call: Call) -> Value:
+    """The same shape and dtype."""
     return call.tensor()
 
 
@@ -78,6 +82,7 @@ def cast(call: Call) -> Value:
 
 @rule("type_as to_like", "x other")
 def type_as(call: Call) -> Value:
+    """The same shape, and the other tensor's dtype."""
     return Tensor(call.tensor().dims, call.tensor("other").dtypes)
 
 
@@ -111,4 +116,5 @@ def masked_fill(call: Call) -> Value:
 
 @rule("masked_scatter index_fill index_copy index_add scatter scatter_add", "x *others")
 def keep_updated(call: Call) -> Value:
+    """The same shape and dtype; index and source are not looked at."""
     return call.tensor()

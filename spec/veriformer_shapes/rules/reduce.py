@@ -10,6 +10,7 @@ from .table import Call, NotFollowed, apply, rule
 
 @rule("sum prod nansum", "x dim keepdim")
 def total(call: Call) -> Value:
+    """A sum or product; whole numbers and Bool become Int64."""
     x = call.tensor()
     whole = not x.dtypes & FLOAT and x.dtypes != ANY_DTYPE
     default = DTYPES["Int64"] if whole and x.dtypes <= DTYPES["Integer"] | BOOL else x.dtypes
@@ -18,45 +19,53 @@ def total(call: Call) -> Value:
 
 @rule("mean logsumexp nanmean", "x dim keepdim")
 def mean(call: Call) -> Value:
+    """A mean of the axes, in the tensor's dtype unless ``dtype=`` says otherwise."""
     x = call.tensor()
     return Tensor(_reduced(call, x), call.dtypes(x.dtypes))
 
 
 @rule("amax amin", "x dim keepdim")
 def extreme(call: Call) -> Value:
+    """The largest or smallest value, of the same dtype."""
     x = call.tensor()
     return Tensor(_reduced(call, x), x.dtypes)
 
 
 @rule("std var", "x dim unbiased keepdim")
 def spread(call: Call) -> Value:
+    """The standard deviation or variance, of the same dtype."""
     x = call.tensor()
     return Tensor(_reduced(call, x), x.dtypes)
 
 
 @rule("any all", "x dim keepdim")
 def truth(call: Call) -> Value:
+    """Whether any or all values are true, Bool."""
     return Tensor(_reduced(call, call.tensor()), BOOL)
 
 
 @rule("argmax argmin", "x dim keepdim")
 def place(call: Call) -> Value:
+    """The index of the largest or smallest value, Int64."""
     return Tensor(_reduced(call, call.tensor()), DTYPES["Int64"])
 
 
 @rule("count_nonzero", "x dim")
 def count(call: Call) -> Value:
+    """How many values are not zero, Int64."""
     return Tensor(_reduced(call, call.tensor()), DTYPES["Int64"])
 
 
 @rule("norm", "x p dim keepdim")
 def norm(call: Call) -> Value:
+    """A norm over the axes, of the same dtype."""
     x = call.tensor()
     return Tensor(_reduced(call, x), x.dtypes)
 
 
 @rule("vector_norm", "x ord dim keepdim")
 def vector_norm(call: Call) -> Value:
+    """A norm over the axes, of the same dtype; the order is named ``ord``."""
     return norm(call)
 
 
@@ -79,12 +88,14 @@ def with_place(call: Call) -> Value:
 
 @rule("sort", "x dim descending stable")
 def sort(call: Call) -> Value:
+    """Values and their indices, in the same shape."""
     x = call.tensor()
     return _pair(x, x.dims)
 
 
 @rule("topk", "x k dim")
 def topk(call: Call) -> Value:
+    """Values and their indices; the axis becomes as long as there are to be values."""
     x = call.shaped()
     at = position(x.dims, call.integer("dim", -1), call.name)
     if at is None:
@@ -94,6 +105,7 @@ def topk(call: Call) -> Value:
 
 @rule("multinomial", "x num_samples replacement")
 def multinomial(call: Call) -> Value:
+    """The last axis, of weights, becomes one of samples, Int64."""
     x = call.shaped()
     samples = size_of(call.value("num_samples"))
     return Tensor((*x.dims[:-1], samples), DTYPES["Int64"])

@@ -25,11 +25,13 @@ def reshape(call: Call) -> Value:
 
 @rule("view_as reshape_as", "x other")
 def reshape_as(call: Call) -> Value:
+    """The other tensor's axes, of the same dtype; the elements are not counted."""
     return resized(call.tensor(), call.shaped("other").dims)
 
 
 @rule("flatten", "x start_dim end_dim")
 def flatten(call: Call) -> Value:
+    """A run of axes becomes one, as long as their product."""
     x = call.shaped()
     first = position(x.dims, call.integer("start_dim", 0), call.name)
     last = position(x.dims, call.integer("end_dim", -1), call.name)
@@ -43,6 +45,7 @@ def flatten(call: Call) -> Value:
 
 @rule("unflatten", "x dim sizes")
 def unflatten(call: Call) -> Value:
+    """One axis becomes several, whose product is its length; one of them may be -1."""
     x = call.shaped()
     at = position(x.dims, call.integer("dim"), call.name)
     wanted = dims_from(call.value("sizes"))

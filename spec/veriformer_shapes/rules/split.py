@@ -56,6 +56,7 @@ def split(call: Call) -> Value:
 
 @rule("unbind", "x dim")
 def unbind(call: Call) -> Value:
+    """As many tensors as the axis is long, without that axis."""
     x, at = _place(call)
     part = resized(x, x.dims[:at] + x.dims[at + 1 :])
     dim = x.dims[at]

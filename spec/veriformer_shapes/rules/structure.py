@@ -9,6 +9,7 @@ from .table import Call, NotFollowed, resized, rule
 
 @rule("transpose swapaxes swapdims", "x dim0 dim1")
 def transpose(call: Call) -> Value:
+    """Two axes are exchanged."""
     x = call.shaped()
     first, second = ("axis0", "axis1") if "axis0" in call.values else ("dim0", "dim1")
     return resized(x, swapped(x.dims, call.integer(first), call.integer(second), call.name))
@@ -16,12 +17,14 @@ def transpose(call: Call) -> Value:
 
 @rule("mT mH adjoint", "x")
 def matrix_transpose(call: Call) -> Value:
+    """The last two axes are exchanged."""
     x = call.shaped()
     return resized(x, swapped(x.dims, -1, -2, call.name))
 
 
 @rule("T H t", "x")
 def reverse(call: Call) -> Value:
+    """All axes in the opposite order; ``H`` and ``t`` take no more than two."""
     x = call.shaped()
     if spread_at(x.dims) is not None:
         raise NotFollowed
@@ -32,6 +35,7 @@ def reverse(call: Call) -> Value:
 
 @rule("permute", "x *dims")
 def permute(call: Call) -> Value:
+    """The axes in the order given, which has to name each of them once."""
     x = call.shaped()
     order = call.integers("dims")
     if spread_at(x.dims) is not None:
@@ -44,6 +48,7 @@ def permute(call: Call) -> Value:
 
 @rule("movedim moveaxis", "x source destination")
 def movedim(call: Call) -> Value:
+    """The axes at the sources stand at the destinations; the others keep their order."""
     x = call.shaped()
     if spread_at(x.dims) is not None:
         raise NotFollowed
@@ -59,6 +64,7 @@ def movedim(call: Call) -> Value:
 
 @rule("unsqueeze", "x dim")
 def unsqueeze(call: Call) -> Value:
+    """A new axis of size 1."""
     x = call.shaped()
     return resized(x, with_new_axis(x.dims, call.integer("dim"), ONE))
 
@@ -88,6 +94,7 @@ def squeeze(call: Call) -> Value:
 
 @rule("diagonal", "x offset dim1 dim2")
 def diagonal(call: Call) -> Value:
+    """Two axes go, and their diagonal stands last; it is of known length where both are equal and there is no offset."""
     x = call.shaped()
     if x.axes is None:
         raise NotFollowed
@@ -100,6 +107,7 @@ def diagonal(call: Call) -> Value:
 
 @rule("narrow", "x dim start length")
 def narrow(call: Call) -> Value:
+    """The axis becomes as long as asked for; whether it was long enough is not checked."""
     x = call.shaped()
     at = _at(x, call.integer("dim"), call)
     return resized(x, (*x.dims[:at], size_of(call.value("length")), *x.dims[at + 1 :]))
@@ -107,6 +115,7 @@ def narrow(call: Call) -> Value:
 
 @rule("select", "x dim index")
 def select(call: Call) -> Value:
+    """The axis goes."""
     x = call.shaped()
     at = _at(x, call.integer("dim"), call)
     return resized(x, x.dims[:at] + x.dims[at + 1 :])
@@ -114,6 +123,7 @@ def select(call: Call) -> Value:
 
 @rule("index_select", "x dim index")
 def index_select(call: Call) -> Value:
+    """The axis becomes as long as there are indices."""
     x, index = call.shaped(), call.tensor("index")
     at = _at(x, call.integer("dim"), call)
     length = index.dims[0] if len(index.dims) == 1 else UNKNOWN
@@ -124,6 +134,7 @@ def index_select(call: Call) -> Value:
 
 @rule("gather take_along_dim", "x dim index")
 def gather(call: Call) -> Value:
+    """The shape of the index, of the tensor's dtype; both have to be of one rank."""
     x, index = call.tensor(), call.shaped("index")
     at = position(x.dims, call.integer("dim"), call.name) if not x.shapeless else None
     if x.axes is not None and index.axes is not None and len(x.axes) != len(index.axes):
@@ -149,6 +160,7 @@ def repeat(call: Call) -> Value:
 
 @rule("repeat_interleave", "x repeats dim")
 def repeat_interleave(call: Call) -> Value:
+    """The axis becomes as many times as long; without an axis, one of unknown length is left."""
     x = call.shaped()
     if not call.has("dim"):
         return resized(x, (UNKNOWN,))
@@ -177,6 +189,7 @@ def expand(call: Call) -> Value:
 
 @rule("expand_as", "x other")
 def expand_as(call: Call) -> Value:
+    """The other tensor's axes, of the same dtype; whether they fit is not checked."""
     return resized(call.tensor(), call.shaped("other").dims)
 
 

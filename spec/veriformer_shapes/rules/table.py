@@ -40,6 +40,7 @@ class Call:
     rest: tuple[Value, ...] = ()
 
     def has(self, parameter: str) -> bool:
+        """Whether the argument was given, and is not None."""
         return not isinstance(self.values.get(parameter, Nothing()), Nothing)
 
     def value(self, parameter: str) -> Value:
@@ -155,6 +156,7 @@ def rule(names: str, parameters: str) -> Callable[[Body], Body]:
 
 
 def knows(name: str) -> bool:
+    """Whether there is a rule of exactly this name."""
     return name in _TABLE
 
 
