@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from veriformer import tolerance
 from veriformer.declaration import Declaration, Unsupported, UsageError
 from veriformer.inputs import Inputs, generator
-from veriformer.mapping import matching, symmetric
+from veriformer.mapping import matching, symmetric, tries
 from veriformer.mapping.joining import Joined, joined
 from veriformer.mapping.layout import Layout, LayoutError
 from veriformer.mapping.probing import drawn, mapping_case, probe_inputs
@@ -65,6 +65,10 @@ class NotUnderstood:
 
 SAME = {torch.float64: 1e-9, torch.float32: 5e-4}
 """How far apart, relative to the largest number, two outputs under symmetric weights may be to be worth a closer look."""
+CLOSER_LOOKS = 6
+"""Hypotheses of equal symmetric output whose rows are compared, for one variant."""
+BUDGET = 8.0
+"""Seconds of computing after which no further alternative is tried."""
 _KEPT: "OrderedDict[tuple[int, torch.dtype, torch.dtype], tuple[Declaration, Understood | NotUnderstood]]" = OrderedDict()
 _MOST_KEPT = 64
 
@@ -115,43 +119,71 @@ class Attempt:
     def __post_init__(self) -> None:
         self.parameters: list[Held] = held(self.module)
         self.outputs: dict[Places, Remembered | str] = {}
+        self.said: dict[object, Tensor] = {}
+        self.tied = False
+        self.computing = time.process_time()
         matching.require_gradients(self.module)
+        drawn(self.module, 0)
+        self.measured = symmetric.measured_readings(self.module, lambda: self.instance(self.inputs, grad=True))
 
     def run(self, candidates: Iterable[Variant]) -> Understood | NotUnderstood:
-        """Try the reference as claimed, and every candidate after it."""
+        """Try the reference as claimed, then every other legal claim and every catalogued fault, or ``candidates`` in their place."""
         claimed = Variant(role=self.subject.role, config=self.instance.config)
-        best: NotUnderstood | None = None
-        for variant in (claimed, *candidates):
-            if claimed.config.scale == "unspecified" and variant.config.scale == "unspecified":
-                continue
+        open_scale = claimed.config.scale == "unspecified"
+        if open_scale:
+            claimed = tries.with_claims(claimed, (("scale", "inverse-root"),))
+        first = self.tried(claimed)
+        if isinstance(first, Understood):
+            return first
+        best = first
+        given = tuple(candidates)
+        for variant in given or self._others(claimed):
             result = self.tried(variant)
             if isinstance(result, Understood):
                 return result
-            best = result if best is None or _rank(result) > _rank(best) else best
-        return best or NotUnderstood("the scale is left unspecified, so the reference cannot say what comes out")
+            if given and _rank(result) > _rank(best):
+                best = result
+            if not given and time.process_time() - self.computing > BUDGET:
+                return dataclasses.replace(best, reason=f"{best.reason} (and not every alternative was tried in time)")
+        return best
+
+    def _others(self, claimed: Variant) -> Iterator[Variant]:
+        """Other legal claims, one and two at a time; numbers that a claim may have; then catalogued faults."""
+        own = sum(each.tensor.numel() for each in self.parameters)
+        singles = tries.single_claims(self.subject, claimed.config)
+        changed = [tries.with_claims(claimed, (each,)) for each in singles]
+        yield from sorted(changed, key=lambda variant: abs(tries.numbers_in(variant) - own))
+        yield from tries.claim_pairs(claimed, singles, own)
+        same = SAME[self.subject.rounds_to]
+        for name in tries.FITTED:
+            if name in self.subject.claims and not (name.startswith("rotary") and claimed.config.positions != "rotary"):
+                found = tries.fitted(claimed, name, self.distance, same)
+                if found is not None:
+                    yield found
+        yield from tries.faults(claimed, self.inputs)
+
+    def distance(self, variant: Variant) -> float:
+        """How far the nearest hypothesis' symmetric output is from a variant's."""
+        prepared = self._prepared(variant)
+        if isinstance(prepared, NotUnderstood):
+            return float("inf")
+        _, expected, outputs = prepared
+        return min((_apart(output, expected) for _, output in outputs), default=float("inf"))
 
     def tried(self, variant: Variant) -> Understood | NotUnderstood:
         """One variant: its symmetric output first, then its rows, then fresh weights."""
-        try:
-            reference = variant.built()
-        except (ValueError, TypeError, RuntimeError) as error:
-            return NotUnderstood(f"the reference refuses {variant.name}: {error}")
-        if not isinstance(reference, nn.Module):
-            return NotUnderstood("the reference has no weights in this role")
-        known = symmetric.places(reference, variant.config)
-        outputs = self.symmetric_outputs(known)
-        if isinstance(outputs, str):
-            return NotUnderstood(outputs)
-        symmetric.fill_reference(reference, variant.config)
-        with variant.running(), torch.no_grad():
-            try:
-                expected = called(reference, self.inputs)
-            except (ValueError, TypeError, RuntimeError, IndexError) as error:
-                return NotUnderstood(f"{variant.name} cannot be computed: {error}")
+        prepared = self._prepared(variant)
+        if isinstance(prepared, NotUnderstood):
+            return prepared
+        reference, expected, outputs = prepared
         best: NotUnderstood | None = None
+        looked = 0
         for hypothesis, output in outputs:
             apart = _apart(output, expected)
             if apart <= SAME[self.subject.rounds_to]:
+                looked += 1
+                if looked > CLOSER_LOOKS:
+                    break
                 result = self._placed(variant, reference, hypothesis)
             else:
                 result = NotUnderstood(
@@ -164,11 +196,24 @@ class Attempt:
             best = result if best is None or _rank(result) > _rank(best) else best
         return best or NotUnderstood("no way to read the parameters")
 
+    def _prepared(self, variant: Variant) -> "tuple[nn.Module, Tensor, Remembered] | NotUnderstood":
+        """A variant, what it says under symmetric weights, and what the subject says under each hypothesis."""
+        try:
+            with variant.running(), torch.no_grad():
+                reference = variant.built()
+                if not isinstance(reference, nn.Module):
+                    return NotUnderstood("the reference has no weights in this role")
+                symmetric.fill_reference(reference, variant.config)
+                expected = called(reference, self.inputs)
+        except Exception as error:  # noqa: BLE001  # a planted fault may raise anything
+            return NotUnderstood(f"{variant.name} cannot be computed: {error}")
+        outputs = self.symmetric_outputs(symmetric.places(reference, variant.config))
+        return NotUnderstood(outputs) if isinstance(outputs, str) else (reference, expected, outputs)
+
     def symmetric_outputs(self, known: Places) -> "Remembered | str":
         """What the subject says to the inputs under each hypothesis; computed once for each set of places, and when asked for."""
         if known not in self.outputs:
-            measured = symmetric.measured_readings(self.module, lambda inputs: self.instance(inputs, grad=True), self.inputs)
-            possible = symmetric.hypotheses(self.module, known, measured)
+            possible = symmetric.hypotheses(self.module, known, self.measured)
             if isinstance(possible, str):
                 self.outputs[known] = possible
             else:
@@ -177,12 +222,18 @@ class Attempt:
 
     def _outputs(self, possible: Iterator[Hypothesis]) -> Iterator[tuple[Hypothesis, Tensor]]:
         for hypothesis in possible:
-            symmetric.fill_subject(self.module, hypothesis)
-            yield hypothesis, self.instance(self.inputs).double().cpu()
+            key = tuple(hypothesis.items())
+            if key not in self.said:
+                symmetric.fill_subject(self.module, hypothesis)
+                self.said[key] = self.instance(self.inputs).double().cpu()
+            yield hypothesis, self.said[key]
 
     def _placed(self, variant: Variant, reference: nn.Module, hypothesis: Hypothesis) -> Understood | NotUnderstood:
         best: NotUnderstood | None = None
+        found: Joined | None = None
         for by_differences in (False, True):
+            if by_differences and best is not None and not (self.tied and found is not None and found.layout is not None):
+                break  # gradients told all rows apart, or a row is a stranger anyway
             found = self._matched(variant, reference, hypothesis, by_differences=by_differences)
             if found is None:
                 continue
@@ -224,6 +275,7 @@ class Attempt:
             expected = made
         assert seen is not None
         matches = matching.matched(seen, expected, self.subject.rounds_to)
+        self.tied = any(each.tied for each in matches.values())
         counts = {name: len(their_rows(name, each)) for name, each in theirs.items()}
         dead = matching.silent(expected, self.subject.rounds_to)
         return joined(

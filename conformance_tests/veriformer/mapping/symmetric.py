@@ -14,7 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from veriformer.inputs import Inputs, generator
+from veriformer.inputs import generator
 from veriformer.mapping.tensors import IN_OUT, OUT_IN, WHOLE, Held, Reading, held, readings
 from veriformer_spec.config import Config
 
@@ -22,7 +22,7 @@ EQUAL_ROWS = ("positions.table", "segment_table")
 """Tables of the reference whose rows are all filled alike: nobody knows from which row on an implementation reads its own."""
 EQUAL_COLUMNS = ("relative.table",)
 """Tables of the reference with a column for each head."""
-MOST = 300
+MOST = 96
 """Hypotheses about one module, at most."""
 
 
@@ -202,7 +202,7 @@ def _matrix_choices(each: Held, reading: Reading, rows: int, columns: int, known
 
 
 def measured_readings(
-    module: nn.Module, call: Callable[[Inputs], Tensor], inputs: Inputs
+    module: nn.Module, call: Callable[[], Tensor]
 ) -> dict[int, Reading]:
     """Which way round the matrix of each affine leaf is stored, found by watching the leaves at work; by a parameter's id."""
     found: dict[int, Reading] = {}
@@ -224,7 +224,7 @@ def measured_readings(
 
     hooks = [leaf.register_forward_hook(watch) for leaf in module.modules() if not any(leaf.children())]
     try:
-        call(inputs)
+        call()
     finally:
         for hook in hooks:
             hook.remove()
