@@ -1,0 +1,115 @@
+"""Conduct: what a single output does not show: gradients, other modes, what is left behind, and training."""
+
+import contextlib
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from veriformer import process_state
+from veriformer.calls import mapped
+from veriformer.diagnosis.grounds import Setting, Side, quietly
+from veriformer.diagnosis.probes import SEED, Probe
+from veriformer.dropout import in_training
+from veriformer.inputs import Inputs, generator, normal
+from veriformer.outcome import SubjectError
+from veriformer.subjects import Subject
+from veriformer_spec.role import MODELS
+
+
+def probes_of(subject: Subject, plain: Inputs, hidden: Inputs | None) -> list[Probe]:
+    """Of a subject that turns tokens into tokens.
+
+    Args:
+        plain: a call without a mask.
+        hidden: one with a mask, where any is accepted.
+    """
+    found = [Probe("gradients", lambda side: _gradients(side, plain))]
+    if hidden is not None:
+        found.append(Probe("gradients under a mask", lambda side: _gradients(side, hidden)))
+    found.append(Probe("repeated calls", lambda side: _repeated(side, plain)))
+    if subject.claims.get("dropout") is not None and subject.declaration.has_module:
+        for rate in (0.4, 1.0):
+            found.append(
+                Probe(f"training at a rate of {rate:g}", lambda side: _in_training(side, plain), Setting(dropout=rate), training=True)
+            )
+        found.append(Probe("evaluation at a rate of 0.4", lambda side: _output(side, plain), Setting(dropout=0.4)))
+    return found
+
+
+def _output(side: Side, inputs: Inputs) -> dict[str, Tensor]:
+    return {"output": side.instance(side.given(inputs))}
+
+
+def _gradients(side: Side, inputs: Inputs) -> dict[str, Tensor]:
+    """Of one random sum of the output: towards what was passed, and towards the parameters."""
+    given = side.given(inputs).requiring_gradients()
+    output = side.instance(given, grad=True)
+    if not output.requires_grad:
+        return {"no gradient": torch.zeros(1)}
+    direction = normal(tuple(output.shape), generator(SEED), torch.float64, torch.device("cpu"))
+    loss = (output * direction.to(output)).sum()
+    leaves = list(dict.fromkeys(each for each in given.tensors if each.requires_grad))
+    found: dict[str, Tensor] = {}
+    if leaves:
+        towards = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True, retain_graph=True)
+        found |= {f"towards {index}": each for index, each in enumerate(towards)}
+    return found | dict(side.gradients(loss))
+
+
+def _repeated(side: Side, inputs: Inputs) -> dict[str, Tensor]:
+    """What a second call gives, what it does to the first one's result, to what was passed, and to the process."""
+    instance, inputs = side.instance, side.given(inputs)
+    other = mapped(inputs, lambda each: each * 0.5)
+    if inputs.vocab and instance.subject.role in MODELS:
+        other = dataclasses.replace(inputs, tensors=tuple(each.roll(1, -2) for each in inputs.tensors))
+    found: dict[str, Tensor] = {}
+    passed = inputs.passed()
+    with quietly() as said, torch.no_grad():
+        first = instance.raw(*passed)
+        found["words printed"] = torch.tensor([float(bool(said.getvalue()))])
+    if not isinstance(first, Tensor):
+        raise SubjectError("no tensor came back", origin="call")
+    found["first"] = inputs.specified(first.clone())
+    for index, (each, before) in enumerate(zip(passed, inputs.passed(), strict=True)):
+        if each is not None and each.is_floating_point() and before is not None:
+            found[f"passed {index}"] = each - before
+    with torch.no_grad(), quietly():
+        instance.raw(*other.passed())
+        found["first, later"] = inputs.specified(first.clone())
+        found["again"] = inputs.specified(instance.raw(*inputs.passed()))
+        found["with another layout"] = inputs.specified(instance.raw(*inputs.passed(_outer_axes_swapped)))
+        found["random numbers after it"] = torch.tensor([float(_reseeds(instance, inputs))])
+    found["with gradients"] = instance(inputs, grad=True)
+    with in_training(instance), quietly():
+        found["in training"] = instance(inputs, grad=True)
+    return found
+
+
+def _outer_axes_swapped(tensor: Tensor) -> Tensor:
+    if tensor.dim() < 3 or not tensor.is_floating_point():
+        return tensor.clone()
+    return tensor.transpose(-3, -2).contiguous().transpose(-3, -2)
+
+
+def _reseeds(instance: Any, inputs: Inputs) -> bool:
+    """Whether random numbers after a call are the same, whatever the seed before it was."""
+    drawn = []
+    for seed in (3, 4):
+        process_state.seed(seed)
+        instance.raw(*inputs.passed())
+        drawn.append(torch.rand(1))
+    return torch.equal(*drawn)
+
+
+def _in_training(side: Side, inputs: Inputs) -> dict[str, Tensor]:
+    """With dropout on, twice, and a row of the batch against the next where both hold the same tokens."""
+    instance, inputs = side.instance, side.given(inputs)
+    assert instance.module is not None
+    instance.module.train()
+    try:
+        with contextlib.ExitStack():
+            return {"first": instance(inputs), "second": instance(inputs)}
+    finally:
+        instance.module.eval()

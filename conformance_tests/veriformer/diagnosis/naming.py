@@ -1,0 +1,86 @@
+"""Naming: what was found, in the words of a report."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from veriformer.diagnosis.candidates import Candidate, shown
+from veriformer.diagnosis.ranking import Match
+from veriformer.verdict import Diagnosis, Finding
+from veriformer_spec.role import Role
+
+
+def ranked(found: Sequence[Match], role: Role, failed: frozenset[str]) -> list[Match]:
+    """Other claims first; then what is made of the fewest parts; then by how many of the failed clauses it is known to break."""
+
+    def rank(match: Match) -> tuple[object, ...]:
+        faults = match.candidate.faults
+        known = sum(clause.id in failed for fault in faults for clause in fault.clauses)
+        here = all(any(each.role is role for each in fault.planted) for fault in faults)
+        return (match.candidate.parts, bool(faults), -known, not here)
+
+    return sorted(found, key=rank)
+
+
+def named(basis: str, found: Sequence[Match], *, exact: bool) -> Diagnosis:
+    """Candidates that equal the subject; those of one kind that equal each other are one finding."""
+    claims = [each for each in found if not each.candidate.faults]
+    faults = [each for each in found if each.candidate.faults]
+    findings = [_finding(each, exact=exact) for each in claims]
+    if faults:
+        others = [each.candidate.name for each in faults[1:]]
+        findings.append(msgspec.structs.replace(_finding(faults[0], exact=exact), same=others))
+    return said(basis, findings, _sentence(found, exact=exact))
+
+
+def nearest(basis: str, found: Match | None, departing: int) -> Diagnosis:
+    """What comes nearest, said as such; or that nothing does."""
+    if found is None:
+        return said(basis, [], "a departure that is not in the catalogue: nothing in it comes near")
+    sentence = (
+        f"not in the catalogue; nearest: {found.candidate.name}, which explains {found.explained} of {departing} departures "
+        f"and is {found.distance.relative:.2g} of the largest number away elsewhere"
+    )
+    return said(basis, [_finding(found, exact=False)], sentence)
+
+
+def said(basis: str, findings: list[Finding], sentence: str) -> Diagnosis:
+    """A diagnosis."""
+    return Diagnosis(basis=basis, findings=findings, said=sentence)
+
+
+def timed(diagnosis: Diagnosis, seconds: float) -> Diagnosis:
+    """It, and how long it took."""
+    return msgspec.structs.replace(diagnosis, seconds=round(seconds, 3))
+
+
+def _finding(match: Match, *, exact: bool) -> Finding:
+    candidate = match.candidate
+    first = candidate.faults[0] if candidate.faults else None
+    return Finding(
+        claims=claims_of(candidate),
+        faults=[fault.id for fault in candidate.faults],
+        exact=exact,
+        distance=match.distance.relative,
+        sentence="; ".join(fault.sentence for fault in candidate.faults),
+        written=first.written if first else "",
+        mend=first.mend if first else f"claim {', '.join(claims_of(candidate))}, if that is what is meant",
+        source=first.source if first else "",
+    )
+
+
+def claims_of(candidate: Candidate) -> list[str]:
+    """Its claims as a report says them."""
+    return [f"{name}={shown(value)}" for name, value in candidate.claims]
+
+
+def _sentence(found: Sequence[Match], *, exact: bool) -> str:
+    first = found[0].candidate
+    others = [each.candidate.name for each in found[1:]]
+    equal = "behaves exactly as" if exact else "behaves, as far as rounding shows, as"
+    if first.claims and not first.faults:
+        claimed = " and ".join(claims_of(first))
+        text = f"a claim does not hold: it {equal} {claimed}"
+    else:
+        text = f"it {equal} {first.name}"
+    return text + (f" (here the same function: {', '.join(others)})" if others else "")

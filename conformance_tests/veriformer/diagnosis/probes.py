@@ -1,0 +1,213 @@
+"""Probes: what a subject and the reference in its place are both asked, so that faults are told apart.
+
+One probe alone would take many faults for each other, or for none: a wrong mask shows under a mask only, a wrong epsilon where
+tokens are constant, a forgotten stabilisation where scores are large.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from veriformer import process_state
+from veriformer.calls import mapped, with_constant_tokens
+from veriformer.case import Case
+from veriformer.diagnosis.answers import RAISED, Answer, numbers
+from veriformer.diagnosis.grounds import MAX_LEN, ORDINARY, Setting, Side, base_case, quietly
+from veriformer.errors import UsageError
+from veriformer.inputs import Inputs, generator
+from veriformer.masks import Mask, causal_grid
+from veriformer.subjects import Subject
+from veriformer_spec.role import ATTENDING, CROSS_ATTENDING, FUNCTIONS, MODELS, Role
+
+Ask = Callable[[Side], dict[str, Tensor]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """One question.
+
+    Attributes:
+        ask: puts it to one side.
+        setting: how that side is built.
+        training: whether it is asked in training, where a subject is freer than in evaluation.
+    """
+
+    name: str
+    ask: Ask
+    setting: Setting = ORDINARY
+    training: bool = False
+
+
+SEED = 11
+"""Both sides draw the same numbers, where they draw any."""
+
+
+def answered(probe: Probe, side: Side) -> Answer:
+    """What ``side`` says; that it raises is an answer too.
+
+    Raises:
+        UsageError: the adapter is wrong.
+    """
+    with quietly(), process_state.restored():
+        process_state.seed(SEED)
+        try:
+            return numbers(probe.ask(side))
+        except (KeyboardInterrupt, UsageError):
+            raise
+        except Exception:  # noqa: BLE001  # whatever it raises, it raises
+            return {RAISED: torch.zeros(0)}
+
+
+def probes_of(subject: Subject) -> list[Probe]:
+    """Every probe that the subject's claims let it be asked, those that tell most first."""
+    from veriformer.diagnosis import conduct, own_calls
+
+    if subject.role in FUNCTIONS:
+        return own_calls.probes_of(subject)
+    calls = list(_calls(subject))
+    found = [_forward(name, inputs, keep) for name, inputs, keep in calls]
+    if subject.role in MODELS:
+        for factor in (6.0, 200.0):
+            found += [_forward(f"{name}, weights times {factor:g}", inputs, keep, Setting(factor=factor)) for name, inputs, keep in calls[:2]]
+    found += own_calls.more_of(subject)
+    plain, hidden = calls[0][1], next((each for _, each, _ in calls if each.mask is not None), None)
+    return [*found, *conduct.probes_of(subject, plain, hidden)]
+
+
+Kept = Tensor | None
+"""``batch q_len``: the rows whose outputs are compared; None for all."""
+
+
+def _forward(name: str, inputs: Inputs, keep: Kept, setting: Setting = ORDINARY) -> Probe:
+    def ask(side: Side) -> dict[str, Tensor]:
+        return {"output": kept(side.instance(side.given(inputs)), keep)}
+
+    return Probe(name, ask, setting)
+
+
+def kept(output: Tensor, keep: Kept) -> Tensor:
+    """``output`` with zeros in the rows that are not compared."""
+    if keep is None:
+        return output
+    axes = (slice(None), *[None] * (output.dim() - 3), slice(None), None)
+    return torch.where(keep.to(output.device)[axes], output, torch.zeros_like(output))
+
+
+def _calls(subject: Subject) -> Iterator[tuple[str, Inputs, Kept]]:
+    """Ordinary calls: a name, what is passed, and which rows of the output are compared."""
+    base = base_case(subject)
+    fixed = subject.declaration.sizes
+
+    def of(**changes: object) -> Inputs:
+        return subject.inputs(dataclasses.replace(base, **{"mask": "none", "seed": SEED, **changes}))  # type: ignore[arg-type]  # its fields
+
+    plain = of()
+    yield "plain", plain, None
+    if subject.role in ATTENDING:
+        yield from _masked(subject, base, plain)
+    if subject.role in CROSS_ATTENDING:
+        yield from _crossing(subject, base)
+    longest = fixed.get("max_len", MAX_LEN)
+    if not {"q_len", "k_len"} & fixed.keys():
+        together = subject.self_attending or subject.aligned
+        yield "one token", of(q_len=1, k_len=1), None
+        yield "the longest sequence", of(q_len=longest, k_len=longest), None
+        if subject.role in (Role.ATTENTION, Role.MULTI_HEAD_ATTENTION) and (not together or subject.role is Role.ATTENTION):
+            if not subject.causal or subject.claims.get("alignment", "end") != "equal-lengths":
+                yield "more keys than queries", of(q_len=3, k_len=8), None
+            if not subject.causal:
+                yield "more queries than keys", of(q_len=8, k_len=3), None
+    if plain.tensors[0].is_floating_point():
+        for factor in (40.0, 1e-3, 3000.0):
+            yield f"times {factor:g}", mapped(plain, lambda each, factor=factor: each * factor), None  # type: ignore[misc]  # bound now
+        yield "constant tokens", with_constant_tokens(plain, 1.0), None
+        yield "small constant tokens", with_constant_tokens(plain, 1e-3), None
+        yield "zeros", mapped(plain, torch.zeros_like), None
+    else:
+        yield from _ids(base, plain)
+
+
+def _masked(subject: Subject, base: Case, plain: Inputs) -> Iterator[tuple[str, Inputs, Kept]]:
+    """Under each kind of mask that is accepted; then causal and padding at once, and rows of nothing but padding."""
+
+    def of(mask: str, seed: int = SEED) -> Inputs:
+        return subject.inputs(dataclasses.replace(base, mask=mask, seed=seed))
+
+    for kind in subject.masks:
+        if kind != "none":
+            yield f"mask {kind}", of(kind), None
+    if "padding" in subject.masks:
+        for seed in (SEED + 1, SEED + 2):
+            yield f"mask padding, {seed}", of("padding", seed), None
+    if subject.role in MODELS and "right" not in subject.claims["padding_sides"]:
+        return
+    square = plain.q_len == plain.k_len
+    real = torch.ones(plain.batch, plain.k_len, dtype=torch.bool)
+    real[0, -1] = False
+    if plain.batch > 1:
+        real[1, -2:] = False
+    padding = real[:, None, None, :].expand(-1, 1, plain.q_len, -1)
+    if "arbitrary" in subject.masks and square:
+        both = padding & causal_grid(plain.q_len, plain.k_len)
+        yield "causal and padding", _under(plain, both, subject), None
+    if "padding" in subject.masks and plain.tensors[0].is_floating_point():
+        for factor in (100.0, 30000.0):
+            large = mapped(plain, lambda each, factor=factor: each * factor)  # type: ignore[misc]  # bound now
+            yield f"padding, times {factor:g}", _under(large, padding, subject), None
+    if "padding" in subject.masks and plain.batch > 1:
+        empty = padding.clone()
+        empty[-1] = False
+        inputs = _under(plain, empty, subject)
+        yield "a row of padding", inputs, _seen(subject, empty)
+    if "arbitrary" in subject.masks:
+        grid = torch.ones(plain.batch, 1, plain.q_len, plain.k_len, dtype=torch.bool)
+        grid[0, :, plain.q_len // 2] = False
+        grid[0, :, 0, -1] = False
+        yield "a query that sees nothing", _under(plain, grid, subject), _seen(subject, grid)
+        for_heads = torch.rand(plain.batch, base.heads, plain.q_len, plain.k_len, generator=generator(SEED)) < 0.6
+        for_heads[..., 0] = True
+        if subject.role not in (Role.ADDITIVE_ATTENTION, *CROSS_ATTENDING) and base.heads > 1:
+            yield "a mask for each head", dataclasses.replace(plain, mask=for_heads.to(plain.tensors[0].device)), None
+
+
+def _under(inputs: Inputs, mask: Mask, subject: Subject) -> Inputs:
+    masked = inputs.with_mask(mask.clone().to(subject.device))
+    if not masked.vocab:
+        return masked
+    hidden = ~mask.amax((1, 2))[..., None].to(subject.device)
+    return masked.with_keys(tuple(each.masked_fill(hidden, 0) for each in masked.key_side))
+
+
+def _seen(subject: Subject, mask: Mask) -> Kept:
+    """Rows that see something; all of them where it is claimed what the others get."""
+    claimed = subject.claims.get("nothing_visible", {}).get("no-grad")
+    if claimed == "zeros" and subject.role not in MODELS:
+        return None
+    return mask.amax(1).any(-1)
+
+
+def _crossing(subject: Subject, base: Case) -> Iterator[tuple[str, Inputs, Kept]]:
+    """With the memory looked at: longer and shorter than what reads it, and padded."""
+    fixed = subject.declaration.sizes
+    lengths = {} if {"q_len", "k_len"} & fixed.keys() else {"a longer memory": 8, "a shorter memory": 3}
+    for name, length in (lengths or {"the memory": base.context}).items():
+        case = dataclasses.replace(base, side="cross", k_len=length, seed=SEED)
+        yield name, subject.inputs(case), None
+        for kind in subject.masks:
+            if kind in ("padding", "arbitrary"):
+                yield f"{name}, mask {kind}", subject.inputs(dataclasses.replace(case, mask=kind)), None
+
+
+def _ids(base: Case, plain: Inputs) -> Iterator[tuple[str, Inputs, Kept]]:
+    """Ids: all alike, the last ones of the vocabulary, and one that is none of it."""
+
+    def with_ids(change: Callable[[Tensor], Tensor]) -> Inputs:
+        return dataclasses.replace(plain, tensors=tuple(change(each) for each in plain.tensors))
+
+    yield "equal tokens", with_ids(lambda each: torch.full_like(each, 5)), None
+    yield "the last ids", with_ids(lambda each: base.vocab - 1 - each % 3), None
+    yield "an id beyond the vocabulary", with_ids(lambda each: each + base.vocab), None
+    yield "a negative id", with_ids(lambda each: -1 - each), None
+

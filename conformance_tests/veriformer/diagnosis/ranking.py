@@ -1,0 +1,186 @@
+"""Ranking: which candidates answer every probe as the subject does, and which come nearest."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+
+from veriformer import tolerance
+from veriformer.diagnosis.answers import APART, NOTHING, RAISED, Answer, Distance, apart
+from veriformer.diagnosis.candidates import CORRECT, Candidate, tracing
+from veriformer.diagnosis.grounds import CannotCompare, Grounds
+from veriformer.diagnosis.probes import Probe, answered
+from veriformer.errors import Unsupported
+from veriformer.outcome import SubjectError
+
+DRAWS = 4
+"""Noisy runs behind one envelope."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Match:
+    """How well a candidate explains the subject.
+
+    Attributes:
+        explained: probes at which the subject departs from the specification, and not from the candidate.
+        broken: probes at which it departs from the candidate, of those that were asked.
+    """
+
+    candidate: Candidate
+    distance: Distance
+    explained: int
+    broken: int
+
+
+class Comparison:
+    """The subject's answers, and those of any candidate beside them."""
+
+    def __init__(self, grounds: Grounds, probes: Sequence[Probe], dtype: torch.dtype) -> None:
+        self.grounds, self.dtype = grounds, dtype
+        self._answers: dict[tuple[str, str], Answer | None] = {}
+        self._envelopes: dict[str, Mapping[str, float]] = {}
+        self.theirs: dict[str, Answer] = {}
+        self.called: frozenset[str] = frozenset()
+        self.probes = tuple(probe for probe in probes if self._ask_the_subject(probe))
+        with tracing() as called:
+            self.departing = tuple(probe for probe in self.probes if not self.distance(CORRECT, probe).equal)
+        self.called = frozenset(called)
+
+    def _ask_the_subject(self, probe: Probe) -> bool:
+        """Whether the subject can be asked at all."""
+        try:
+            side = self.grounds.at(probe.name, probe.setting).theirs
+        except Unsupported:
+            return False
+        except SubjectError:
+            return False  # what it is asked elsewhere says more
+        self.theirs[probe.name] = answered(probe, side)
+        return True
+
+    def answer(self, candidate: Candidate, probe: Probe) -> Answer | None:
+        """What the candidate says; None where it needs weights that there are not."""
+        key = (candidate.name, probe.name)
+        if key not in self._answers:
+            self._answers[key] = self._asked(candidate, probe)
+        return self._answers[key]
+
+    def _asked(self, candidate: Candidate, probe: Probe) -> Answer | None:
+        ground = self.grounds.at(probe.name, probe.setting)
+        try:
+            side = ground.ours(candidate)
+        except CannotCompare:
+            return None
+        except Exception:  # noqa: BLE001  # a claim that contradicts others: no such reference can be built
+            return None
+        return answered(probe, side)
+
+    def distance(self, candidate: Candidate, probe: Probe) -> Distance:
+        """How far the subject is from the candidate at one probe."""
+        expected = self.answer(candidate, probe)
+        if expected is None:
+            return APART
+        return apart(self.theirs[probe.name], expected, self.dtype, functools.partial(self._envelope, probe))
+
+    def _envelope(self, probe: Probe) -> Mapping[str, float]:
+        """How far the specification's own answer moves when each operation rounds, by its parts."""
+        if probe.name not in self._envelopes:
+            self._envelopes[probe.name] = self._measured(probe)
+        return self._envelopes[probe.name]
+
+    def _measured(self, probe: Probe) -> Mapping[str, float]:
+        eps = tolerance.roundoff(self.dtype)
+        used = max(eps, 2.0**-46)
+        ground = self.grounds.at(probe.name, probe.setting)
+        calm = answered(probe, ground.ours())
+        largest = dict.fromkeys(calm, 0.0)
+        for draw in range(DRAWS):
+            with tolerance.Noise(used, draw):
+                shaken = answered(probe, ground.ours())
+            for name, each in shaken.items():
+                if name in calm and each.shape == calm[name].shape and each.numel():
+                    moved = (each - calm[name]).abs()
+                    finite = moved[moved.isfinite()]
+                    largest[name] = max(largest.get(name, 0.0), float(finite.max()) if finite.numel() else 0.0)
+        return {name: each * eps / used for name, each in largest.items()}
+
+    @functools.cached_property
+    def in_order(self) -> tuple[Probe, ...]:
+        """The probes at which the subject departs from the specification, then the others."""
+        names = {probe.name for probe in self.departing}
+        return (*self.departing, *(probe for probe in self.probes if probe.name not in names))
+
+    def equal(self, candidate: Candidate, probes: Iterable[Probe]) -> bool:
+        """Whether the subject answers all of ``probes`` as the candidate does."""
+        return all(self.distance(candidate, probe).equal for probe in probes)
+
+    def matched(self, candidate: Candidate, probes: Sequence[Probe]) -> Match:
+        """The candidate beside the subject, at all of ``probes``."""
+        departing = {probe.name for probe in self.departing}
+        worst, explained, broken = NOTHING, 0, 0
+        for probe in probes:
+            here = self.distance(candidate, probe)
+            worst = worst.or_further(here)
+            explained += here.equal and probe.name in departing
+            broken += not here.equal
+        return Match(candidate, worst, explained, broken)
+
+    def one_function(self, those: Sequence[Candidate]) -> bool:
+        """Whether candidates answer every probe alike, to the last digits of float64."""
+        first = those[0]
+        for probe in self.probes:
+            wanted = self.answer(first, probe)
+            for other in those[1:]:
+                answer = self.answer(other, probe)
+                if wanted is None or answer is None or not apart(answer, wanted, torch.float64).equal:
+                    return False
+        return True
+
+    def speaks(self, candidate: Candidate) -> bool:
+        """Whether at some departing probe the subject and the candidate give the same numbers, and not only raise alike."""
+        return any(
+            RAISED not in self.theirs[probe.name] and self.distance(candidate, probe).equal for probe in self.departing
+        )
+
+
+def exact(comparison: Comparison, candidates: Iterable[Candidate], until: Callable[[], bool] = lambda: False) -> list[Match]:
+    """The candidates that the subject equals wherever it was asked, in their order.
+
+    Args:
+        until: asked now and then; once it is true, what was found is enough.
+    """
+    found = []
+    for candidate in candidates:
+        if until():
+            break
+        if comparison.equal(candidate, comparison.in_order):
+            found.append(comparison.matched(candidate, comparison.probes))
+    return found
+
+
+def nearest(comparison: Comparison, candidates: Sequence[Candidate]) -> Match | None:
+    """The candidate that comes nearest, where one is near enough to be named: as nearest, never as found.
+
+    It explains more than half of the departures and adds none, or leaves less than a twentieth of the difference.
+    """
+    first = comparison.departing[:3]
+    ranked = sorted(
+        candidates,
+        key=lambda each: sum(not (d := comparison.distance(each, probe)).equal or d.relative for probe in first),
+    )
+    base = comparison.matched(CORRECT, comparison.probes)
+    best: tuple[float, Match] | None = None
+    for candidate in ranked[:12]:
+        match = comparison.matched(candidate, comparison.probes)
+        explains = 2 * match.explained > len(comparison.departing) and match.broken < base.broken - match.explained + 1
+        close = _mean_relative(comparison, candidate) < 0.05 * max(_mean_relative(comparison, CORRECT), 1e-300)
+        rank = match.broken + _mean_relative(comparison, candidate)
+        if (explains or close) and comparison.speaks(candidate) | close and (best is None or rank < best[0]):
+            best = (rank, match)
+    return None if best is None else best[1]
+
+
+def _mean_relative(comparison: Comparison, candidate: Candidate) -> float:
+    distances = [comparison.distance(candidate, probe).relative for probe in comparison.departing]
+    return math.fsum(distances) / max(len(distances), 1)
