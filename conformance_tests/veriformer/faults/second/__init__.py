@@ -1,5 +1,27 @@
-"""A second family of small implementations, written independently of the reference, with catalogued faults as switches.
+"""A second family of small implementations, written in other styles than the reference, each with a switch for catalogued faults.
 
-Each module here may define ``SECOND``: from a catalogued fault's id to the builds that express it in this style. The catalogue adds
-them to the entry's ``builds``.
+``SECOND`` says which builds carry which fault, by the fault's id in the catalogue; ``CORRECT`` are the same implementations without
+any. None declares its weights: finding out which is which is what mapping and diagnosis are for.
 """
+
+from collections.abc import Mapping
+
+from veriformer.declaration import Build
+from veriformer.faults.second import bert, einsum, gpt, llama, parts, plain, sequence_first, t5, translator
+
+MEMBERS = (plain, parts, einsum, sequence_first, translator, gpt, llama, bert, t5)
+"""Every style: a module with ``FAULTY``, builds by the id of the fault in them, and ``CORRECT``."""
+
+
+def _collected() -> dict[str, tuple[Build, ...]]:
+    found: dict[str, tuple[Build, ...]] = {}
+    for member in MEMBERS:
+        for slug, builds in member.FAULTY.items():
+            found[slug] = (*found.get(slug, ()), *builds)
+    return found
+
+
+SECOND: Mapping[str, tuple[Build, ...]] = _collected()
+CORRECT: tuple[Build, ...] = tuple(build for member in MEMBERS for build in member.CORRECT)
+
+__all__ = ["CORRECT", "MEMBERS", "SECOND"]
