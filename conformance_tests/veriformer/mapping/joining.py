@@ -59,7 +59,9 @@ def joined(
     known = [_known(each, matches[each.name]) for each in parameters]
     strangers = [each.name for each in parameters if bool((matches[each.name].which == -2).any())]
     partial = {
-        each.each.name: ", ".join(dict.fromkeys(part for part in each.which if part)) for each in known if any(each.which)
+        each.each.name: ", ".join(dict.fromkeys(part for part in each.which if part))
+        for each in known
+        if any(each.which)
     }
     if strangers:
         said = ", ".join(strangers[:3]) + (f" and {len(strangers) - 3} more" if len(strangers) > 3 else "")
@@ -111,9 +113,7 @@ def _beside_its_sibling(
         implied = [str(part).replace(".weight", ".bias") for part in other.which]
         rows = list(zip(implied, other.row.tolist(), strict=True))
         unknown = [row for own, row in zip(each.which, rows, strict=True) if own is None]
-        agrees = all(
-            own is None or (own, int(each.row[index])) == rows[index] for index, own in enumerate(each.which)
-        )
+        agrees = all(own is None or (own, int(each.row[index])) == rows[index] for index, own in enumerate(each.which))
         if (
             other is not each
             and agrees
@@ -132,7 +132,10 @@ def _groups(known: Sequence[_Known]) -> list[list[_Known]]:
     for each in known:
         own = {part for part in each.which if part}
         touching = [group for group in groups if group[0] & own]
-        merged = (own.union(*(group[0] for group in touching)), [one for group in touching for one in group[1]] + [each])
+        merged = (
+            own.union(*(group[0] for group in touching)),
+            [one for group in touching for one in group[1]] + [each],
+        )
         groups = [group for group in groups if not any(group is one for one in touching)] + [merged]
     return [group for _, group in groups]
 
@@ -146,7 +149,9 @@ def _explained_group(
     which = [part for each in group for part in each.which]
     row = torch.cat([each.row for each in group])
     vector = not reading.columns
-    found = explained(which, row, dict(counts), [name for name in dead if name.endswith("bias") is vector or not vector], config)
+    found = explained(
+        which, row, dict(counts), [name for name in dead if name.endswith("bias") is vector or not vector], config
+    )
     if found is not None and any(which):
         return Plain(sources, reading, found, found.parts)
     if not any(which):

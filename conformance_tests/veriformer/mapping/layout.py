@@ -4,11 +4,14 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from veriformer.mapping.recipes import Found, Order
+import veriformer_reference
+from veriformer.mapping.recipes import PLAIN, Found, Order
 from veriformer.mapping.tensors import Reading
 from veriformer_reference.build import build
 from veriformer_spec.config import Config
@@ -38,9 +41,7 @@ Name = tuple[str | Counter, ...]
 
 def named(name: Name, layer: int, head: int) -> str:
     """The name in one layer, for one head."""
-    return ".".join(
-        each if isinstance(each, str) else each.at(layer if each.of == "layer" else head) for each in name
-    )
+    return ".".join(each if isinstance(each, str) else each.at(layer if each.of == "layer" else head) for each in name)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Rule:
     sources: tuple[Name, ...]
     reading: Reading
     parts: tuple[Name, ...]
-    order: Order = Order()
+    order: Order = PLAIN
     offset: int = 0
     rows: tuple[tuple[int, ...], ...] = ()
 
@@ -72,12 +73,24 @@ class Rule:
         return any(isinstance(each, Counter) and each.of == "head" for name in self.sources for each in name)
 
 
+class _Undrawn(TorchFunctionMode):
+    """While active, nothing is drawn: initial values are nobody's concern where only shapes are asked for."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None) -> Any:
+        """Run ``func``, unless it would fill a tensor with random numbers."""
+        if getattr(func, "__name__", "") in {"normal_", "uniform_", "xavier_uniform_"}:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 @functools.lru_cache(maxsize=256)
 def reference_shapes(role: Role, config: Config) -> Mapping[str, tuple[int, ...]]:
     """The shapes of the reference's parameters."""
-    with torch.device("meta"):
+    with veriformer_reference.checked(on=False), torch.device("meta"), _Undrawn():
         module = build(role, dataclasses.replace(config, dropout=0.0))
-    return {name: tuple(each.shape) for name, each in module.named_parameters()} if isinstance(module, nn.Module) else {}
+    return (
+        {name: tuple(each.shape) for name, each in module.named_parameters()} if isinstance(module, nn.Module) else {}
+    )
 
 
 @dataclass(frozen=True)
@@ -160,7 +173,9 @@ class Layout:
         else:
             rows = rows[rule.offset : rule.offset + sum(counts)] if len(parts) == 1 else rows
             if len(rows) != sum(counts) or not rule.order.pieces(counts, config):
-                raise LayoutError(f"{', '.join(sources)} has {len(rows)} rows, where {' + '.join(map(str, counts))} are expected")
+                raise LayoutError(
+                    f"{', '.join(sources)} has {len(rows)} rows, where {' + '.join(map(str, counts))} are expected"
+                )
             dealt = rule.order.dealt(rows, counts, config)
         for part, tensor in zip(parts, dealt, strict=True):
             if tensor.numel() != torch.Size(shapes[part]).numel():
@@ -222,7 +237,7 @@ def patterned(plain: Sequence[Plain], silent: Sequence[str]) -> tuple[tuple[Rule
 
 
 def _rule(each: Plain, sources: Sequence[Name], part: "functools.partial[Name] | object") -> Rule:
-    order = each.found.order if each.found else Order()
+    order = each.found.order if each.found else PLAIN
     offset = each.found.offset if each.found else 0
     parts = tuple(part(name) for name in each.parts)  # type: ignore[operator]  # one of the two functions below
     return Rule(_by_head(tuple(sources)), each.reading, parts, order, offset, each.rows)
@@ -232,7 +247,9 @@ def _by_head(sources: tuple[Name, ...]) -> tuple[Name, ...]:
     """One source that counts heads, in place of a list of them."""
     if len(sources) < 2:
         return sources
-    differing = [place for place in range(len(sources[0])) if len({name[place] for name in sources if len(name) > place}) > 1]
+    differing = [
+        place for place in range(len(sources[0])) if len({name[place] for name in sources if len(name) > place}) > 1
+    ]
     if len(differing) != 1 or any(len(name) != len(sources[0]) for name in sources):
         return sources
     place = differing[0]

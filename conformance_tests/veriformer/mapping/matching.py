@@ -58,7 +58,9 @@ def _projection(columns: int) -> Tensor:
     return torch.randn((columns, PROJECTED), generator=generator(columns + 11), dtype=torch.float64)
 
 
-def from_gradients(parameters: Mapping[str, Tensor], rows: Callable[[str, Tensor], Tensor], output: Tensor) -> Fingerprints | None:
+def from_gradients(
+    parameters: Mapping[str, Tensor], rows: Callable[[str, Tensor], Tensor], output: Tensor
+) -> Fingerprints | None:
     """Fingerprints out of backward passes; None where the output knows nothing of the parameters.
 
     Args:
@@ -71,7 +73,13 @@ def from_gradients(parameters: Mapping[str, Tensor], rows: Callable[[str, Tensor
         loss = (output * direction.to(output)).sum()
         found = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, allow_unused=True)
         for (name, parameter), gradient in zip(parameters.items(), found, strict=True):
-            dense = torch.zeros_like(parameter) if gradient is None else gradient.to_dense() if gradient.is_sparse else gradient
+            dense = (
+                torch.zeros_like(parameter)
+                if gradient is None
+                else gradient.to_dense()
+                if gradient.is_sparse
+                else gradient
+            )
             own = rows(name, dense.detach().double().cpu())
             taken[name].append(own[:, None] if own.dim() == 1 else own @ _projection(own.shape[1]))
     widths = {name: _width(rows(name, parameter.detach())) for name, parameter in parameters.items()}
@@ -87,7 +95,9 @@ def gathered(prints: Mapping[str, Tensor], widths: Mapping[str, int]) -> Fingerp
     found = {}
     for width in dict.fromkeys(widths.values()):
         names = tuple(name for name in prints if widths[name] == width)
-        found[width] = Rows(names, tuple(len(prints[name]) for name in names), torch.cat([prints[name] for name in names]))
+        found[width] = Rows(
+            names, tuple(len(prints[name]) for name in names), torch.cat([prints[name] for name in names])
+        )
     return found
 
 

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from veriformer.case import SHOWN, Case
 from veriformer.declaration import Unsupported
 from veriformer.inputs import Inputs, generator
-from veriformer.outcome import SubjectError
+from veriformer.mapping.tensors import held
 from veriformer.preflight import probe_case
 from veriformer.subjects import Subject
-from veriformer.mapping.tensors import held
-from veriformer_spec.role import LAYERED, MODELS, Role
+from veriformer_spec.role import MODELS, Role
 
 VOCAB = 31
 LONGEST = 17

@@ -32,7 +32,13 @@ class Order:
 
     def pieces(self, counts: Sequence[int], config: Config) -> int:
         """How many groups there are; 0 where the parts cannot be cut into so many."""
-        named = {"1": 1, "heads": config.heads, "kv_heads": config.kv_heads, "d_head": config.d_head, "rows": min(counts)}
+        named = {
+            "1": 1,
+            "heads": config.heads,
+            "kv_heads": config.kv_heads,
+            "d_head": config.d_head,
+            "rows": min(counts),
+        }
         pieces = named[self.groups]
         return pieces if all(count % pieces == 0 for count in counts) else 0
 
@@ -47,6 +53,10 @@ class Order:
                 each.reshape(config.d_head, -1, *each.shape[1:]).transpose(0, 1).reshape(each.shape) for each in found
             ]
         return found
+
+
+PLAIN = Order()
+"""Part after part, as the reference has them."""
 
 
 def orders(counts: Sequence[int], config: Config) -> Iterator[Order]:
@@ -91,7 +101,7 @@ def explained(
         offset = first - int(row[first])
         expected = torch.arange(total) - offset
         if 0 <= offset <= missing and bool((expected[known] == row[known]).all()):
-            return Found((seen[0],), Order(), offset)
+            return Found((seen[0],), PLAIN, offset)
     for parts in _arrangements(seen, missing, counts, dead):
         sizes = [counts[each] for each in parts]
         for order in orders(sizes, config):
@@ -125,4 +135,9 @@ def _arrangements(
 
 def _alike(name: str, other: str) -> int:
     """How many leading words two names share."""
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(name.split("."), other.split("."), strict=False)))
+    return sum(
+        1
+        for _ in itertools.takewhile(
+            lambda pair: pair[0] == pair[1], zip(name.split("."), other.split("."), strict=False)
+        )
+    )

@@ -1,6 +1,7 @@
 """Search: which of the variants of the reference a subject is, and where its parameters are in it, without a single name."""
 
 import dataclasses
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 
 from veriformer import tolerance
 from veriformer.declaration import Declaration, Unsupported, UsageError
-from veriformer.inputs import Inputs, generator
-from veriformer.mapping import matching, symmetric, tries
+from veriformer.inputs import Inputs
+from veriformer.mapping import hypotheses, matching, symmetric, tries
 from veriformer.mapping.joining import Joined, joined
 from veriformer.mapping.layout import Layout, LayoutError
 from veriformer.mapping.probing import drawn, mapping_case, probe_inputs
@@ -69,7 +70,9 @@ CLOSER_LOOKS = 6
 """Hypotheses of equal symmetric output whose rows are compared, for one variant."""
 BUDGET = 8.0
 """Seconds of computing after which no further alternative is tried."""
-_KEPT: "OrderedDict[tuple[int, torch.dtype, torch.dtype], tuple[Declaration, Understood | NotUnderstood]]" = OrderedDict()
+_KEPT: "OrderedDict[tuple[int, torch.dtype, torch.dtype], tuple[Declaration, Understood | NotUnderstood]]" = (
+    OrderedDict()
+)
 _MOST_KEPT = 64
 
 
@@ -124,7 +127,7 @@ class Attempt:
         self.computing = time.process_time()
         matching.require_gradients(self.module)
         drawn(self.module, 0)
-        self.measured = symmetric.measured_readings(self.module, lambda: self.instance(self.inputs, grad=True))
+        self.measured = hypotheses.measured_readings(self.module, lambda: self.instance(self.inputs, grad=True))
 
     def run(self, candidates: Iterable[Variant]) -> Understood | NotUnderstood:
         """Try the reference as claimed, then every other legal claim and every catalogued fault, or ``candidates`` in their place."""
@@ -213,7 +216,7 @@ class Attempt:
     def symmetric_outputs(self, known: Places) -> "Remembered | str":
         """What the subject says to the inputs under each hypothesis; computed once for each set of places, and when asked for."""
         if known not in self.outputs:
-            possible = symmetric.hypotheses(self.module, known, self.measured)
+            possible = hypotheses.hypotheses(self.module, known, self.measured)
             if isinstance(possible, str):
                 self.outputs[known] = possible
             else:
@@ -232,7 +235,11 @@ class Attempt:
         best: NotUnderstood | None = None
         found: Joined | None = None
         for by_differences in (False, True):
-            if by_differences and best is not None and not (self.tied and found is not None and found.layout is not None):
+            if (
+                by_differences
+                and best is not None
+                and not (self.tied and found is not None and found.layout is not None)
+            ):
                 break  # gradients told all rows apart, or a row is a stranger anyway
             found = self._matched(variant, reference, hypothesis, by_differences=by_differences)
             if found is None:
@@ -265,7 +272,9 @@ class Attempt:
         if by_differences:
             with variant.running():
                 expected = matching.from_differences(theirs, their_rows, lambda: called(reference, self.inputs))
-            seen: matching.Fingerprints | None = matching.from_differences(own, own_rows, lambda: self.instance(self.inputs))
+            seen: matching.Fingerprints | None = matching.from_differences(
+                own, own_rows, lambda: self.instance(self.inputs)
+            )
         else:
             with variant.running(), torch.enable_grad():
                 made = matching.from_gradients(theirs, their_rows, called(reference, self.inputs))
@@ -345,7 +354,7 @@ def _apart(output: Tensor, expected: Tensor) -> float:
         return float("inf")
     largest = float(expected.abs().max())
     apart = float((output - expected).abs().max())
-    return apart / max(largest, 1e-300) if apart == apart else float("inf")
+    return float("inf") if math.isnan(apart) else apart / max(largest, 1e-300)
 
 
 def _rank(result: NotUnderstood) -> tuple[bool, int, float]:

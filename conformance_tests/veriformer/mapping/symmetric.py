@@ -5,9 +5,8 @@ shifts and biases alike) hold one positive vector; matrices whose rows belong to
 that it does not matter which rows are queries, keys or values, nor of which head; a table of positions has equal rows.
 """
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from veriformer.inputs import generator
-from veriformer.mapping.tensors import IN_OUT, OUT_IN, WHOLE, Held, Reading, held, readings
+from veriformer.mapping.tensors import WHOLE, Held, Reading, held, readings
 from veriformer_spec.config import Config
 
 EQUAL_ROWS = ("positions.table", "segment_table")
@@ -27,7 +26,7 @@ MOST = 96
 
 
 @lru_cache(maxsize=1024)
-def _drawn(shape: tuple[int, ...], positive: bool) -> Tensor:
+def _drawn(shape: tuple[int, ...], *, positive: bool) -> Tensor:
     """Generic numbers that depend on the shape alone, and that float32 holds exactly."""
     random = generator(101 + hash(shape) % 99991)
     if positive:
@@ -42,22 +41,22 @@ def tiled(rows: int, base: int, inner: int) -> Tensor:
 
 def vector(length: int, base: int, inner: int = 1) -> Tensor:
     """A vector that repeats ``base`` positive numbers."""
-    return _drawn((base,), True)[tiled(length, base, inner)]
+    return _drawn((base,), positive=True)[tiled(length, base, inner)]
 
 
 def matrix(rows: int, columns: int, base: int, inner: int = 1) -> Tensor:
     """A matrix that repeats ``base`` rows."""
-    return _drawn((base, columns), False)[tiled(rows, base, inner)]
+    return _drawn((base, columns), positive=False)[tiled(rows, base, inner)]
 
 
 def equal_rows(rows: int, columns: int) -> Tensor:
     """A matrix with one row over and over."""
-    return _drawn((1, columns), True).expand(rows, columns) - 0.75
+    return _drawn((1, columns), positive=True).expand(rows, columns) - 0.75
 
 
 def equal_columns(rows: int, columns: int) -> Tensor:
     """A matrix with one column over and over."""
-    return (_drawn((rows,), True) - 1)[:, None].expand(rows, columns)
+    return (_drawn((rows,), positive=True) - 1)[:, None].expand(rows, columns)
 
 
 def is_vector(shape: tuple[int, ...]) -> bool:
@@ -76,6 +75,7 @@ class Places:
         biases: (buckets, heads) of tables with equal columns.
     """
 
+    d_model: int
     d_head: int
     heads: int
     kv_heads: int
@@ -93,8 +93,14 @@ class Places:
             return rows
         return next((each for each in sorted(known, reverse=True) if each > 1 and rows % each == 0), 0)
 
-    def inner(self, rows: int, base: int) -> Iterator[int]:
-        """How often each row of a block may stand in a row: once; as many times as there are heads, parts, or both."""
+    def inner(self, rows: int, columns: int, base: int) -> Iterator[int]:
+        """How often each row of a block may stand in a row: once; as many times as there are heads, parts, or both.
+
+        Only what reads tokens (or a fused gate) has parts or heads; whatever returns tokens has the tokens' own order.
+        """
+        if base == self.d_head and columns != self.d_model:
+            yield 1
+            return
         blocks = rows // base
         parts = {blocks // each for each in (self.heads, self.kv_heads) if blocks % each == 0}
         wanted = [1, blocks, self.heads, self.kv_heads, *sorted(parts)] if base == self.d_head else [1, blocks]
@@ -119,6 +125,7 @@ def places(module: nn.Module, config: Config) -> Places:
             matrices.setdefault(shape[1], set()).add(shape[0])
             totals[shape[1]] = totals.get(shape[1], 0) + shape[0]
     return Places(
+        config.d_model,
         config.d_head,
         config.heads,
         config.kv_heads,
@@ -181,7 +188,7 @@ def choices(each: Held, known: Places) -> list[Choice]:
             found += _matrix_choices(each, reading, rows, columns, known)
     base = known.base(count, known.vectors) if known.vectors else 0
     if base and not isinstance(each.owner, nn.Linear if not each.is_vector else ()):
-        found += [Choice(WHOLE, "vector", base, inner) for inner in known.inner(count, base)]
+        found.append(Choice(WHOLE, "vector", base))
     return found
 
 
@@ -195,90 +202,10 @@ def _matrix_choices(each: Held, reading: Reading, rows: int, columns: int, known
     if table and looked_up and rows not in own:
         yield Choice(reading, "equal-rows")
     if base:
-        for inner in known.inner(rows, base):
+        for inner in known.inner(rows, columns, base) if not looked_up else (1,):
             yield Choice(reading, "matrix", base, inner)
     if table and not (looked_up and rows not in own) and not isinstance(each.owner, nn.Linear):
         yield Choice(reading, "equal-rows")
-
-
-def measured_readings(
-    module: nn.Module, call: Callable[[], Tensor]
-) -> dict[int, Reading]:
-    """Which way round the matrix of each affine leaf is stored, found by watching the leaves at work; by a parameter's id."""
-    found: dict[int, Reading] = {}
-
-    def watch(leaf: nn.Module, given: tuple[object, ...], result: object) -> None:
-        own = list(leaf.parameters(recurse=False))
-        matrices = [each for each in own if each.dim() == 2]
-        biases = [each for each in own if each.dim() == 1]
-        if len(matrices) != 1 or not given or not isinstance(given[0], Tensor) or not isinstance(result, Tensor):
-            return
-        x, weight = given[0], matrices[0]
-        if not x.is_floating_point() or x.dtype != weight.dtype:
-            return
-        for reading, used in ((OUT_IN, weight.mT), (IN_OUT, weight)):
-            if x.shape[-1] == used.shape[0] and result.shape[-1] == used.shape[1]:
-                expected = x @ used + (biases[0] if biases else 0)
-                if torch.allclose(result, expected, rtol=1e-4, atol=1e-6):
-                    found[id(weight)] = reading
-
-    hooks = [leaf.register_forward_hook(watch) for leaf in module.modules() if not any(leaf.children())]
-    try:
-        call()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
-
-
-def hypotheses(
-    module: nn.Module, known: Places, measured: Mapping[int, Reading]
-) -> Iterator[Hypothesis] | str:
-    """Joint choices for all parameters, the plainest first; or why there is none.
-
-    Parameters of one kind (owner's class and attribute) are read in one way, and of one kind and shape filled in one way.
-    """
-    readable: dict[object, list[Reading]] = {}
-    fills: dict[tuple[object, Reading], list[Choice]] = {}
-    members: dict[object, list[Held]] = {}
-    for each in held(module):
-        possible = choices(each, known)
-        if id(each.tensor) in measured and not each.is_vector:
-            possible = [one for one in possible if one.reading == measured[id(each.tensor)]] or possible
-        if not possible:
-            return f"the parameter {each.name} of shape {each.shape} has no place in the claimed function"
-        key = (each.kind, each.shape)
-        members.setdefault(key, []).append(each)
-        readable.setdefault(key, [one.reading for one in possible])
-        for reading in {one.reading for one in possible}:
-            fills.setdefault((key, reading), [one for one in possible if one.reading == reading])
-    options: dict[object, list[Choice]] = {}
-    for key in members:
-        options[key] = [choice for reading in dict.fromkeys(readable[key]) for choice in fills[key, reading]]
-    return _joined(members, options)
-
-
-def _joined(members: Mapping[object, list[Held]], options: Mapping[object, list[Choice]]) -> Iterator[Hypothesis]:
-    """Every kind's first choice; then one kind's other choices, two kinds', and so on."""
-    keys = list(members)
-
-    def said(picked: Mapping[object, Choice]) -> Hypothesis:
-        return {each.name: picked[key] for key in keys for each in members[key]}
-
-    first = {key: options[key][0] for key in keys}
-    yield said(first)
-    count = 1
-    turned = {key: next((c for c in options[key] if c.reading != first[key].reading), first[key]) for key in keys}
-    if turned != first:
-        yield said(turned)
-    open_keys = [key for key in keys if len(options[key]) > 1]
-    for changed in range(1, len(open_keys) + 1):
-        for these in itertools.combinations(open_keys, changed):
-            for values in itertools.product(*(options[key][1:] for key in these)):
-                yield said({**first, **dict(zip(these, values, strict=True))})
-                count += 1
-                if count >= MOST:
-                    return
 
 
 @torch.no_grad()

@@ -126,4 +126,3 @@ def fitted(claimed: Variant, name: str, apart: Callable[[Variant], float], enoug
     if min(at_inner, at_outer) > enough:
         return None
     return with_claims(claimed, ((name, float(f"{math.exp((left + right) / 2):.10g}")),))
-

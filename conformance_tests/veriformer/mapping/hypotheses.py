@@ -1,0 +1,131 @@
+"""Hypotheses: how the parameters of an unknown module may be read and filled, all together; the plainest first."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from veriformer.mapping.symmetric import Choice, Hypothesis, Places, choices
+from veriformer.mapping.tensors import IN_OUT, OUT_IN, Held, Reading, held
+
+MOST = 96
+"""Hypotheses about one module, at most."""
+MOST_FILLS = 24
+"""Of which so many with one way of reading."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+def measured_readings(module: nn.Module, call: Callable[[], Tensor]) -> dict[int, Reading]:
+    """Which way round the matrix of each affine leaf is stored, found by watching the leaves at work; by a parameter's id."""
+    found: dict[int, Reading] = {}
+
+    def watch(leaf: nn.Module, given: tuple[object, ...], result: object) -> None:
+        own = list(leaf.parameters(recurse=False))
+        matrices = [each for each in own if each.dim() == 2]
+        biases = [each for each in own if each.dim() == 1]
+        if len(matrices) != 1 or not given or not isinstance(given[0], Tensor) or not isinstance(result, Tensor):
+            return
+        x, weight = given[0], matrices[0]
+        if not x.is_floating_point() or x.dtype != weight.dtype:
+            return
+        for reading, used in ((OUT_IN, weight.mT), (IN_OUT, weight)):
+            if x.shape[-1] == used.shape[0] and result.shape[-1] == used.shape[1]:
+                expected = x @ used + (biases[0] if biases else 0)
+                if torch.allclose(result, expected, rtol=1e-4, atol=1e-6):
+                    found[id(weight)] = reading
+
+    hooks = [leaf.register_forward_hook(watch) for leaf in module.modules() if not any(leaf.children())]
+    try:
+        call()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def hypotheses(module: nn.Module, known: Places, measured: Mapping[int, Reading]) -> Iterator[Hypothesis] | str:
+    """Joint choices for all parameters; or why there are none.
+
+    Parameters of one kind (owner's class and attribute) and shape are read in one way. They are filled in one way too, but
+    for square ones, of which some belong to heads and others to tokens. A bias follows the weight beside it.
+
+    Args:
+        measured: how matrices are stored of which that is known, by the parameter's id.
+    """
+    parameters = held(module)
+    possible: dict[str, list[Choice]] = {}
+    for each in parameters:
+        found = choices(each, known)
+        if id(each.tensor) in measured and not each.is_vector:
+            found = [one for one in found if one.reading == measured[id(each.tensor)]] or found
+        if not found:
+            return f"the parameter {each.name} of shape {each.shape} has no place in the claimed function"
+        possible[each.name] = found
+    return itertools.islice(_joint(parameters, possible, _partners(parameters)), MOST)
+
+
+def _read_key(each: Held) -> object:
+    return each.kind, each.shape
+
+
+def _fill_key(each: Held) -> object:
+    square = len(each.shape) > 1 and each.shape[0] == each.shape[-1]
+    return _read_key(each), re.sub(r"[.]\d+", "", each.name) if square else ""
+
+
+def _joint(
+    parameters: Sequence[Held], possible: Mapping[str, list[Choice]], partners: Mapping[str, str]
+) -> Iterator[Hypothesis]:
+    ways: dict[object, list[tuple[Reading, str]]] = {}
+    for each in parameters:
+        ways.setdefault(_read_key(each), list(dict.fromkeys((one.reading, one.fill) for one in possible[each.name])))
+    for way in _changes(ways):
+        fills: dict[object, list[Choice]] = {}
+        for each in parameters:
+            fitting = [one for one in possible[each.name] if (one.reading, one.fill) == way[_read_key(each)]]
+            fills.setdefault(_fill_key(each), fitting)
+        for fill in itertools.islice(_changes(fills), MOST_FILLS):
+            chosen = {each.name: fill[_fill_key(each)] for each in parameters}
+            for name, partner in partners.items():
+                if chosen[name].base == chosen[partner].base:
+                    chosen[name] = replace(chosen[name], inner=chosen[partner].inner)
+            yield chosen
+
+
+def _changes(options: Mapping[_Key, Sequence[_Value]]) -> Iterator[dict[_Key, _Value]]:
+    """Every key's first value; all keys' second ones; then one key's other values, two keys', and so on."""
+    first = {key: values[0] for key, values in options.items()}
+    yield first
+    several = [key for key, values in options.items() if len(values) > 1]
+    if len(several) > 1:
+        yield {key: values[1] if len(values) > 1 else values[0] for key, values in options.items()}
+    for count in range(1, len(several) + 1):
+        for keys in itertools.combinations(several, count):
+            for values in itertools.product(*(options[key][1:] for key in keys)):
+                yield {**first, **dict(zip(keys, values, strict=True))}
+
+
+def _partners(parameters: Sequence[Held]) -> dict[str, str]:
+    """The weight beside each bias: of as many rows, in the same owner; the first with the first, where there are several."""
+    found: dict[str, str] = {}
+    for owner in dict.fromkeys(each.owner for each in parameters):
+        own = [each for each in parameters if each.owner is owner]
+        matrices = [each for each in own if not each.is_vector and len(each.shape) > 1]
+        counts: dict[int, int] = {}
+        for each in own:
+            if each.is_vector and len(each.shape) == 1:
+                length = each.shape[0]
+                beside = [
+                    one for one in matrices if length in one.shape or one.tensor.numel() == length * one.shape[-2]
+                ]
+                at = counts.get(length, 0)
+                counts[length] = at + 1
+                if at < len(beside):
+                    found[each.name] = beside[at].name
+    return found
