@@ -19,6 +19,7 @@ from veriformer.case import Case
 from veriformer.inputs import Inputs, generator
 from veriformer.outcome import NotChecked, Violation
 from veriformer.subjects import Instance, Subject
+from veriformer.understanding import weights_if_known
 from veriformer.weights import can_be_cleared, is_untouched_gain, is_vector, is_view_into, trainable
 from veriformer_spec.role import DECODERS, LAYERED, Role
 
@@ -100,8 +101,7 @@ class Stripper:
         self.one_plus = instance.subject.claims["gain"] == "one-plus-weight"
         module = instance.module_or_not_checked()
         d_model = instance.config.d_model
-        mapping = instance.subject.declaration.weights
-        named = dict(mapping(module)) if mapping else {}
+        named = dict(weights_if_known(instance) or {})
         by_name = bool(named) and all(is_view_into(each, module) for each in named.values())
         self.cleared = [parameter for _, parameter in trainable(module)]
         if by_name:

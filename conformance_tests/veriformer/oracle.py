@@ -21,6 +21,7 @@ from veriformer_spec.config import CLAIMS, FIELDS
 OTHER_EPS: Final = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-4, 1e-3, 0.0, 1e-9, 1e-10, 1e-2, 1.0)
 """Values of eps that are in use, or are tempting."""
 
+
 def oracle(instance: Instance, **changes: Any) -> Callable[[Inputs], Tensor]:
     """A function of a call's inputs that computes what the specification says comes out, in float64 on the CPU.
 

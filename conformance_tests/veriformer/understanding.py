@@ -76,3 +76,35 @@ def copied(mapping: Mapping[str, Tensor], reference: nn.Module) -> None:
     """Give the reference the subject's numbers, in float64."""
     for name, parameter in reference.named_parameters():
         parameter.copy_(mapping[name].detach().double().cpu())
+
+
+@torch.no_grad()
+def write(instance: Instance, values: Mapping[str, Tensor]) -> None:
+    """Put ``values``, by the reference's names, where the instance keeps them; what the mapping does not reach stays as it is.
+
+    The module is filled with the numbers of its own places, and the mapping read: so it is known where each number of the
+    reference lies, however fused or interleaved, without anybody having to say how to write.
+
+    Raises:
+        NotChecked: there is no mapping, or it computes its tensors instead of finding them.
+    """
+    parameters = list(instance.module_or_not_checked().parameters())
+    before = [each.detach().clone() for each in parameters]
+    count = sum(each.numel() for each in parameters)
+    start = 0
+    for each in parameters:
+        each.copy_(torch.arange(start, start + each.numel(), dtype=torch.float64).reshape(each.shape))
+        start += each.numel()
+    try:
+        places = {name: each.detach().double().cpu().clone() for name, each in mapped_weights(instance).items()}
+    finally:
+        for each, value in zip(parameters, before, strict=True):
+            each.copy_(value)
+    flat = torch.cat([each.double().cpu().flatten() for each in before])
+    for name, place in places.items():
+        at = place.round().clamp(0, count - 1)
+        if not torch.equal(at, place):
+            raise NotChecked("the weights that the mapping gives are computed: nothing can be written into them")
+        flat[at.long().flatten()] = values[name].detach().double().cpu().flatten()
+    for each, value in zip(parameters, flat.split([each.numel() for each in parameters]), strict=True):
+        each.copy_(value.reshape(each.shape))

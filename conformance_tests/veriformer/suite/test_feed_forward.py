@@ -11,10 +11,12 @@ from torch.nn import functional
 from veriformer import oracle, perturbation, tolerance
 from veriformer.case import Case
 from veriformer.inputs import generator
+from veriformer.known_output import require_the_known_output
 from veriformer.outcome import Inconclusive, Vacuous, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
+from veriformer.understanding import mapped_weights
 from veriformer_spec import feed_forward
 
 TOKENS = cases(batch=(2, 3), q_len=(2, 4), d_ff=(5, 12))
@@ -59,7 +61,7 @@ def by_hand(weights: Mapping[str, Tensor], x: Tensor, activation: Callable[[Tens
 
 def wide_weights(instance: Instance) -> dict[str, Tensor]:
     """The mapped weights in float64, on the CPU."""
-    return {name: each.detach().double().cpu() for name, each in oracle.mapped_weights(instance).items()}
+    return {name: each.detach().double().cpu() for name, each in mapped_weights(instance).items()}
 
 
 def claimed_function(subject: Subject) -> tuple[Callable[[Tensor], Tensor], bool]:
@@ -283,3 +285,15 @@ def test_biases_are_as_claimed_by_the_mapping(subject: Subject, case: Case) -> N
         if missing and fits(missing):
             raise Violation(f"bias=True is claimed, but {' and '.join(missing)} is never added")
     raise Inconclusive("leaving out a bias does not explain the output; see feed_forward.equals-equation-2")
+
+
+@checks(
+    feed_forward.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    sentence="377c379a",
+    cases=cases(masks=("none",)),
+    needs_weights=True,
+    most=4,
+)
+def test_symmetric_weights_give_the_known_output(subject: Subject, case: Case) -> None:
+    """Fill all tensors of one shape alike; the output must be the reference's, and fresh weights must not say otherwise."""
+    require_the_known_output(subject, case)

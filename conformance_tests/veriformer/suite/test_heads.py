@@ -11,11 +11,13 @@ from veriformer.alternatives import factor, fitted_scale, legal_alternative, mat
 from veriformer.case import Case
 from veriformer.heads_by_hand import sum_over_heads
 from veriformer.inputs import Inputs, generator
-from veriformer.oracle import mapped_weights, oracle
+from veriformer.known_output import require_the_known_output
+from veriformer.oracle import oracle
 from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
 from veriformer.property import Cases, checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
+from veriformer.understanding import mapped_weights
 from veriformer.weights import is_view_into
 from veriformer_spec import heads
 from veriformer_spec.role import LANGUAGE_MODELS, Role
@@ -305,3 +307,15 @@ def test_the_output_projection_is_applied(subject: Subject, case: Case) -> None:
             inputs.specified(expected),
             "with the output projection's weight at zero the output is not its bias alone",
         )
+
+
+@checks(
+    heads.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    sentence="22ca4e03",
+    cases=cases(masks=("none",)),
+    needs_weights=True,
+    most=4,
+)
+def test_symmetric_weights_give_the_known_output(subject: Subject, case: Case) -> None:
+    """Fill all tensors of one shape alike; the output must be the reference's, and fresh weights must not say otherwise."""
+    require_the_known_output(subject, case)

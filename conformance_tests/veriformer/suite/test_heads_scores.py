@@ -10,11 +10,11 @@ from veriformer.alternatives import factor
 from veriformer.case import Case
 from veriformer.inputs import Inputs, generator, normal
 from veriformer.masking_checks import require_same
-from veriformer.oracle import mapped_weights
 from veriformer.outcome import NotChecked, Vacuous, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
+from veriformer.understanding import weights_if_known
 from veriformer.weights import is_view_into
 from veriformer_spec import heads
 from veriformer_spec.role import Role
@@ -108,9 +108,9 @@ def test_query_and_key_norm_is_as_claimed(subject: Subject, case: Case) -> None:
 
 def require_heads_normalised_apart(instance: Instance, inputs: Inputs, case: Case) -> None:
     """Fail if one head's queries, or keys, three times as large change the output; where the weights can be written."""
-    if instance.subject.declaration.weights is None:
+    mapping = weights_if_known(instance)
+    if mapping is None:
         return
-    mapping = mapped_weights(instance)
     for name, many in (("query", case.heads), ("key", case.kv_heads)):
         parts = [mapping[each] for each in (f"{name}.weight", f"{name}.bias") if each in mapping]
         if many < 2 or not all(is_view_into(each, instance.module_or_not_checked()) for each in parts):

@@ -9,6 +9,7 @@ from veriformer import calls, enlarged, oracle, perturbation, tolerance
 from veriformer.case import Case
 from veriformer.declaration import Unsupported
 from veriformer.inputs import PAD_ID, Inputs
+from veriformer.known_output import require_the_known_output
 from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
@@ -370,3 +371,15 @@ def test_an_empty_sequence_is_told(subject: Subject, case: Case) -> None:
             raise Violation(
                 f"a sequence of no tokens gives logits of shape {tuple(logits.shape)}, where {expected} or an exception is promised"
             )
+
+
+@checks(
+    model.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    sentence="21679527",
+    cases=cases(masks=("none",)),
+    needs_weights=True,
+    most=4,
+)
+def test_symmetric_weights_give_the_known_output(subject: Subject, case: Case) -> None:
+    """Fill all tensors of one shape alike; the logits must be the reference's, and fresh weights must not say otherwise."""
+    require_the_known_output(subject, case)

@@ -12,6 +12,7 @@ from veriformer.arrangements import Norm
 from veriformer.bare_stack import claimed_norm
 from veriformer.case import Case
 from veriformer.inputs import generator
+from veriformer.known_output import require_the_known_output
 from veriformer.norm_probe import EXACT, NEAR, Affine, call
 from veriformer.outcome import Inconclusive, NotChecked, SubjectError, Vacuous, Violation
 from veriformer.property import checks
@@ -333,3 +334,15 @@ def test_halves_are_normalised_in_float32(subject: Subject, case: Case) -> None:
     if not bool(small.isfinite().all()) or bool((small == small[:1, :1]).all()):
         raise Vacuous("the output is the same for every token, or is not finite even for small ones")
     tolerance.require_close(large, small, "tokens near 1e3 overflow in float16", dtype=torch.float16)
+
+
+@checks(
+    normalization.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    sentence="6662b024",
+    cases=cases(masks=("none",)),
+    needs_weights=True,
+    most=4,
+)
+def test_symmetric_weights_give_the_known_output(subject: Subject, case: Case) -> None:
+    """Fill all tensors of one shape alike; the output must be the reference's, and fresh weights must not say otherwise."""
+    require_the_known_output(subject, case)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from veriformer import norm_probe, oracle, tolerance
+from veriformer import norm_probe, tolerance
 from veriformer.bare_stack import claimed_norm
 from veriformer.case import Case
 from veriformer.norm_probe import EXACT, NEAR
@@ -13,6 +13,7 @@ from veriformer.outcome import Inconclusive, NotChecked, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
 from veriformer.subjects import Subject
+from veriformer.understanding import mapped_weights
 from veriformer.weights import trainable
 from veriformer_spec import normalization
 
@@ -82,7 +83,7 @@ def _near(subject: Subject, got: Tensor, expected: Tensor) -> bool:
 def test_gain_and_shift_are_applied_by_the_mapping(subject: Subject, case: Case) -> None:
     """The gain and the shift that are seen from outside are those of the mapping."""
     instance = subject.instance(case)
-    named = {name: each.detach().double().cpu() for name, each in oracle.mapped_weights(instance).items()}
+    named = {name: each.detach().double().cpu() for name, each in mapped_weights(instance).items()}
     affine, norm = norm_probe.solved(instance, case, case.seed + 5), claimed_norm(subject)
     gain = named["gain"] + (1 if (norm.gain == "1 + b") else 0)
     shift = named.get("shift", torch.zeros_like(gain))

@@ -13,12 +13,13 @@ import torch
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
-from veriformer import oracle, tolerance
+from veriformer import tolerance
 from veriformer.case import Case
 from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
 from veriformer.property import Cases, checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
+from veriformer.understanding import mapped_weights
 from veriformer_spec import position
 from veriformer_spec.config import Config
 
@@ -312,7 +313,7 @@ def _tempting_buckets(config: Config) -> list[tuple[str, Callable[[int], int]]]:
 def test_relative_buckets_read_the_right_rows(subject: Subject, case: Case) -> None:
     """With the subject's table: every distance has the bias of its own bucket's row."""
     instance = with_buckets(subject, case)
-    mapping = oracle.mapped_weights(instance)
+    mapping = mapped_weights(instance)
     table = next(iter(mapping.values())).detach().double().cpu()
     if table.shape != (instance.config.buckets, case.heads):
         raise NotChecked("the mapping holds no table of buckets and heads")

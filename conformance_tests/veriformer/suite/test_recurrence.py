@@ -10,6 +10,7 @@ from torch import Tensor
 from veriformer import oracle, tolerance
 from veriformer.case import Case
 from veriformer.inputs import PAD_ID, Inputs, generator
+from veriformer.known_output import require_the_known_output
 from veriformer.outcome import NotChecked, Vacuous, Violation
 from veriformer.perturbation import RESTARTS, difference
 from veriformer.property import checks
@@ -300,3 +301,15 @@ def test_every_step_has_its_own_context(subject: Subject, case: Case) -> None:
             f"with d_model={d_model} the logits of {STEPS} steps vary with the source in {ways} ways: no more than a state and one context "
             "for all steps can carry"
         )
+
+
+@checks(
+    recurrence.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    sentence="1974df2f",
+    cases=cases(masks=("none",)),
+    needs_weights=True,
+    most=4,
+)
+def test_symmetric_weights_give_the_known_output(subject: Subject, case: Case) -> None:
+    """Fill all tensors of one shape alike; the context must be the reference's, and fresh weights must not say otherwise."""
+    require_the_known_output(subject, case)

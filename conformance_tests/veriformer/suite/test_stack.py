@@ -10,11 +10,13 @@ from torch import Tensor
 from veriformer import calls, oracle, perturbation
 from veriformer.case import Case
 from veriformer.inputs import Inputs, generator
+from veriformer.known_output import require_the_known_output
 from veriformer.masks import reachable
 from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
+from veriformer.understanding import mapped_weights
 from veriformer.visibility import may_see
 from veriformer.weights import is_vector, trainable
 from veriformer_spec import stack
@@ -99,7 +101,7 @@ def test_layers_own_their_parameters(subject: Subject, case: Case) -> None:
 )
 def test_layers_own_their_parameters_by_mapping(subject: Subject, case: Case) -> None:
     """Where the adapter says which tensor is which: no two layers of a stack are given the same one."""
-    mapping = oracle.mapped_weights(subject.instance(case))
+    mapping = mapped_weights(subject.instance(case))
     if subject.claims["layer_parameters"] == "shared":
         raise NotChecked("one set of parameters is claimed for all layers, and has one name")
     held: dict[tuple[int, int, tuple[int, ...]], str] = {}
@@ -273,3 +275,15 @@ def _one_layer_hides(subject: Subject, case: Case, inputs: Inputs, row: int) -> 
     except (Violation, SubjectError):
         return False
     return True
+
+
+@checks(
+    stack.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    sentence="165f9e53",
+    cases=cases(masks=("none",)),
+    needs_weights=True,
+    most=4,
+)
+def test_symmetric_weights_give_the_known_output(subject: Subject, case: Case) -> None:
+    """Fill all tensors of one shape alike; the output must be the reference's, and fresh weights must not say otherwise."""
+    require_the_known_output(subject, case)

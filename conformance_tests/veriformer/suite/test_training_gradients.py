@@ -13,6 +13,7 @@ from veriformer.outcome import NotChecked, Vacuous, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
+from veriformer.understanding import mapped_weights
 from veriformer.visibility import may_see
 from veriformer.weights import trainable
 from veriformer_spec import training
@@ -86,7 +87,7 @@ def _sent_back(instance: Instance, inputs: Inputs, direction: Tensor) -> list[Te
     """The reference's gradients as gradients of the subject's parameters; None for one that no mapped tensor comes from."""
     parameters = [each for _, each in trainable(instance.module_or_not_checked())]
     with torch.enable_grad():
-        mapped = oracle.mapped_weights(instance)
+        mapped = mapped_weights(instance)
         gradients = oracle.gradients(instance, inputs, direction)
         parts = [
             (mapped[name] * each.to(mapped[name])).sum()
