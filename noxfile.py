@@ -90,6 +90,13 @@ def soak(session: nox.Session) -> None:
     session.run("python", "benchmarks/soak.py", *(session.posargs or ["--seeds", "200"]))
 
 
+@nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Plant every mutant of the reference, one at a time; goes on where it was broken off, and writes docs/mutants.md."""
+    install(session)
+    session.run("python", "-m", "veriformer.mutation", "--write", "docs/mutants.md", *session.posargs)
+
+
 @nox.session(name="shapes-real", default=False)
 def shapes_real(session: nox.Session) -> None:
     """Check a real annotated library, transformer_lens: no shape finding may be untrue, no ordinary one may change."""
