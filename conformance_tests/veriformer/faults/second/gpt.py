@@ -28,7 +28,9 @@ class Attention(nn.Module):
         self.c_attn, self.c_proj = Dense(config.d_model, 3 * config.d_model), Dense(config.d_model, config.d_model)
 
     def joined(self, past, keys, values):
-        """The past, and behind it what is new."""
+        """The past, and behind it what is new; None where the text is read as a whole."""
+        if past is None:
+            return keys, values
         old = past[0].shape[2]
         keys, values = torch.cat((past[0], keys), 2), torch.cat((past[1], values), 2)
         if self.fault == "new-keys-in-front":
@@ -48,7 +50,7 @@ class Attention(nn.Module):
         padded = real[:, None, None]
         if self.fault == "mask-dropped-under-causality":
             padded = torch.ones_like(padded)
-        seen = padded | causal if self.fault == "masks-combined-by-or" else padded & causal
+        seen = padded & causal
         awake = seen.any(-1, keepdim=True)
         scores = scores.masked_fill(~(seen | ~awake), float("-inf"))
         return self.c_proj((scores.softmax(-1) * awake @ value).transpose(1, 2).reshape(x.shape)), (key, value)
@@ -92,7 +94,7 @@ class GPT(nn.Module):
     def places(self, real, time):
         if self.fault == "positions-by-index-under-left-padding":
             real = torch.ones_like(real)
-        place = (real.cumsum(1) - 1).clamp(min=0)
+        place = torch.where(real, real.cumsum(1) - 1, torch.arange(real.shape[1], device=real.device))
         if self.fault == "new-positions-counted-from-zero":
             return place[:, :time]
         new = place[:, place.shape[1] - time :]
@@ -107,10 +109,13 @@ class GPT(nn.Module):
         if mask is not None and self.fault != "mask-for-new-tokens-only":
             old = mask[:, : past.real.shape[1]]
         real = torch.cat((old, new), 1)
-        if self.fault == "cached-mask-of-the-first-row":
-            real = real[:1].expand_as(real)
+        cached = past.layers[0] is not None
+        return real[:1].expand_as(real) if cached and self.fault == "cached-mask-of-the-first-row" else real
+
+    def shown(self, real):
+        """Which tokens may be looked at."""
         if self.fault == "padding-counted-from-the-other-end":
-            real = torch.arange(real.shape[1], device=ids.device) >= (~real).sum(1, keepdim=True)
+            return torch.arange(real.shape[1], device=real.device) >= (~real).sum(1, keepdim=True)
         return real
 
     def step(self, ids, mask, past):
@@ -121,7 +126,7 @@ class GPT(nn.Module):
             where = where * (torch.arange(ids.shape[1], device=ids.device) == 0)[:, None]
         x, layers = self.wte(ids) + where, []
         for block, own in zip(self.h, past.layers, strict=True):
-            x, own = block(x, own, real)
+            x, own = block(x, own, self.shown(real))
             layers.append(own)
         if self.fault != "final-norm-never-called":
             x = self.ln_f(x)
@@ -133,7 +138,8 @@ class GPT(nn.Module):
     def forward(self, ids, mask=None):
         if self.fault == "empty-sequence-invented" and not ids.shape[1]:
             ids, mask = ids.new_ones(len(ids), 1), None
-        logits, _ = self.step(ids, mask, self.start(len(ids)))
+        nothing = Past((None,) * len(self.h), self.start(len(ids)).real)
+        logits, _ = self.step(ids, mask, nothing)
         return logits.squeeze() if self.fault == "logits-squeezed" else logits
 
     def reorder(self, past, rows):
@@ -171,7 +177,7 @@ _CACHED = (
 )  # fmt: skip
 _WHOLE = (
     "causal-transposed", "causal-without-diagonal", "causal-one-too-many", "causal-window", "mask-dropped-under-causality",
-    "masks-combined-by-or", "residual-taken-after-the-norm", "final-norm-never-called", "softmax-inside-the-model",
+    "residual-taken-after-the-norm", "final-norm-never-called", "softmax-inside-the-model",
     "logits-one-word-short", "position-table-one-row-short", "positions-clamped-in-a-model", "logits-squeezed",
     "empty-sequence-invented", "positions-by-index-under-left-padding", "padding-counted-from-the-other-end",
     "positions-for-the-first-token-only",

@@ -144,7 +144,7 @@ class Llama(nn.Module):
         time = ids.shape[1]
         new = torch.ones_like(ids, dtype=torch.bool)
         real = mask if mask is not None else torch.cat((real, new), 1)
-        places = (real.cumsum(1) - 1).clamp(min=0)
+        places = torch.where(real, real.cumsum(1) - 1, torch.arange(real.shape[1], device=ids.device))
         if self.fault == "cache-position-off-by-one" and places.shape[1] > time:
             places = (places - 1).clamp(min=0)
         places = places[:, :time] if self.fault == "new-positions-counted-from-zero" else places[:, places.shape[1] - time :]
