@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="CLAUSE|FAULT")
 def command(name: str) -> int:
     """Explain a clause, a catalogued fault or a near-miss."""
-    from veriformer.faults.catalogue import FAULTS, NEAR_MISSES
+    from veriformer.faults.catalogue import FAULTS, NEAR_MISSES, SYNONYMS
     from veriformer.request import nearest
     from veriformer.traceability import table
     from veriformer_spec.chapters import CLAUSES
 
     if name in CLAUSES:
         _clause(next(thread for thread in table() if thread.clause.id == name))
-    elif name in FAULTS:
-        _fault(FAULTS[name])
+    elif name in FAULTS or name in SYNONYMS:
+        _fault(FAULTS[SYNONYMS.get(name, name)])
     elif name in NEAR_MISSES:
         _near_miss(NEAR_MISSES[name])
     else:
@@ -57,15 +57,34 @@ def _value(value: object) -> str:
 
 
 def _fault(fault: "Fault") -> None:
-    click.secho(f"{fault.id} (fault)", bold=True)
+    from veriformer.cli.catalogue_listing import roles_of, style_of
+    from veriformer.faults.corpus import seen_as
+
+    click.secho(f"{fault.id} (fault, {style_of(fault)})", bold=True)
+    roles = roles_of(fault)
     _rows(
         ("", fault.sentence),
+        ("also called", ", ".join(fault.synonyms)),
         ("source", fault.source),
-        ("written", fault.written),
+        ("in the corpus", "\n".join(f"{each.id}: {each.fault} ({each.source})" for each in seen_as(fault.id))),
+        ("usually written", fault.written),
         ("mend", fault.mend),
         ("dies by", ", ".join(clause.id for clause in fault.clauses)),
-        ("planted in", ", ".join(each.name for each in fault.subjects())),
+        ("in the roles", ", ".join(f"{role} ({number})" if number > 1 else role for role, number in roles.items())),
+        ("planted in", ", ".join(each.name.removesuffix(f" with {fault.id}") for each in fault.planted_subjects())),
+        ("written as", ", ".join(each.name for each in fault.foreign_subjects())),
+        ("equals", ", ".join(f"{build}: {equal}" for build, equal in fault.same_as.items())),
+        ("equalled by", ", ".join(_equalled_by(fault.id))),
     )
+
+
+def _equalled_by(name: str) -> list[str]:
+    """Builds of other faults that are this one, written without the reference."""
+    from veriformer.faults.catalogue import FAULTS
+
+    return [
+        f"{build} of {fault.id}" for fault in FAULTS.values() for build, equal in fault.same_as.items() if equal == name
+    ]
 
 
 def _near_miss(near_miss: "NearMiss") -> None:

@@ -14,36 +14,62 @@ if TYPE_CHECKING:
 
 @click.command(name="faults")
 @click.argument("ids", metavar="[FAULT]...", nargs=-1)
+@click.option("--role", default="", help="Those that a subject of this role may have.")
+@click.option("--chapter", default="", help="Those that break a clause of this chapter.")
+@click.option("--clause", default="", help="Those that must die by this clause.")
+@click.option("--planted", "kind", flag_value="planted", help="Those planted in the reference.")
+@click.option("--foreign", "kind", flag_value="foreign", help="Those written without the reference.")
+@click.option("--search", default="", metavar="WORDS", help="Those of which all of these words are written somewhere.")
+@click.option(
+    "--corpus", is_flag=True, help="Every fault of the corpus, with what expresses it here, or why nothing can."
+)
 @click.option(
     "--matrix", is_flag=True, help="Judge every fault and every near-miss by every clause, and say who dies by what."
 )
+@click.option("--diagnose", is_flag=True, help="Diagnose every fault of which the name is known, and say who gets it.")
+@click.option("--pairs", default=0, metavar="N", help="With --diagnose: N random pairs of planted faults instead.")
+@click.option("--triples", default=0, metavar="N", help="With --diagnose: N random triples instead.")
+@click.option("--symmetric", is_flag=True, help="With --diagnose: as if nothing were known of the weights.")
 @click.option(
     "--jobs",
     default=0,
     metavar="N",
     help="Processes for the matrix; as many as there are processors where it is not said.",
 )
-def command(ids: tuple[str, ...], matrix: bool, jobs: int) -> int:  # noqa: FBT001  # click passes it by name
+def command(
+    ids: tuple[str, ...],
+    role: str,
+    chapter: str,
+    clause: str,
+    kind: str | None,
+    search: str,
+    corpus: bool,  # noqa: FBT001  # click passes it by name
+    matrix: bool,  # noqa: FBT001
+    diagnose: bool,  # noqa: FBT001
+    pairs: int,
+    triples: int,
+    symmetric: bool,  # noqa: FBT001
+    jobs: int,
+) -> int:
     """List the catalogued faults and near-misses, or those named."""
-    from veriformer.faults.catalogue import FAULTS, NEAR_MISSES
+    from veriformer.cli.catalogue_listing import Filter, list_catalogue, list_corpus
+    from veriformer.faults.catalogue import FAULTS, NEAR_MISSES, SYNONYMS
     from veriformer.request import nearest
 
+    if corpus:
+        return list_corpus()
     for name in ids:
-        if name not in FAULTS and name not in NEAR_MISSES:
+        if name not in FAULTS and name not in NEAR_MISSES and name not in SYNONYMS:
             raise Refusal(f"no fault or near-miss is called {name!r}; {nearest(name, [*FAULTS, *NEAR_MISSES])}", 2)
-    asked = list(ids) or [*FAULTS, *NEAR_MISSES]
+    if diagnose or pairs or triples:
+        from veriformer.cli.diagnose import diagnose_catalogue
+
+        return diagnose_catalogue(ids, role=role, pairs=pairs, triples=triples, symmetric=symmetric, jobs=jobs)
     if matrix:
+        asked = [SYNONYMS.get(name, name) for name in ids] or [*FAULTS, *NEAR_MISSES]
         return _matrix(asked, jobs or os.cpu_count() or 1, everything=not ids)
-    for name in asked:
-        entry = FAULTS.get(name) or NEAR_MISSES[name]
-        kind = "near-miss" if name in NEAR_MISSES else "fault"
-        click.echo(f"{name}  ({kind})\n    {entry.sentence}\n    {', '.join(clause.id for clause in entry.clauses)}")
-    faults = [name for name in asked if name in FAULTS]
-    foreign = sum(FAULTS[name].foreign for name in faults)
-    click.echo(
-        f"\n{len(faults)} faults ({foreign} written without the reference), {len(asked) - len(faults)} near-misses"
-    )
-    return 0
+    words = tuple(search.split())
+    return list_catalogue(ids, Filter(role=role, chapter=chapter, clause=clause, kind=kind or "", words=words))
 
 
 def _matrix(asked: Sequence[str], jobs: int, *, everything: bool) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import veriformer
 from veriformer.faults.fault import Fault
-from veriformer_spec import attention, masking
+from veriformer_spec import attention
 
 
 def shared(query: Tensor, *key_side: Tensor) -> list[Tensor]:
@@ -321,43 +321,6 @@ WEIGHTS_AVERAGED_OVER_HEADS = Fault(
     mend="weights @ v",
     builds=(one_set_of_weights_for_all_heads,),
 )
-ATTENTION_RETURNS_ZEROS = Fault(
-    id="attention-returns-zeros",
-    sentence="zeros of the right shape come back",
-    clauses=(
-        attention.EQUALS_EQUATION_1, attention.SOFTMAX_RUNS_OVER_KEYS, attention.WEIGHTS_ARE_A_DISTRIBUTION,
-        attention.ONE_KEY_RETURNS_ITS_VALUE, masking.OUTPUTS_DEPEND_ON_EVERY_VISIBLE_KEY,
-    ),
-    source="universal liar",
-    written="return torch.zeros_like(q)",
-    mend="compute something",
-    builds=(nothing_but_zeros,),
-)  # fmt: skip
-ATTENTION_RETURNS_THE_QUERY = Fault(
-    id="attention-returns-the-query",
-    sentence="the query comes back as it is",
-    clauses=(
-        attention.EQUALS_EQUATION_1, attention.SOFTMAX_RUNS_OVER_KEYS, attention.OUTPUT_LIES_IN_THE_HULL_OF_THE_VALUES,
-        attention.ONE_KEY_RETURNS_ITS_VALUE, masking.OUTPUTS_DEPEND_ON_EVERY_VISIBLE_KEY,
-    ),
-    source="universal liar",
-    written="return q",
-    mend="compute something",
-    builds=(the_query_itself,),
-)  # fmt: skip
-ATTENTION_RETURNS_NAN = Fault(
-    id="attention-returns-nan",
-    sentence="NaN of the right shape comes back",
-    clauses=(
-        attention.EQUALS_EQUATION_1, attention.SOFTMAX_RUNS_OVER_KEYS, attention.OUTPUT_LIES_IN_THE_HULL_OF_THE_VALUES,
-        attention.ONE_KEY_RETURNS_ITS_VALUE, attention.LARGE_SCORES_STAY_FINITE,
-        masking.OUTPUTS_DEPEND_ON_EVERY_VISIBLE_KEY, masking.NO_SCORE_IS_TOO_LARGE_TO_MASK,
-    ),
-    source="universal liar",
-    written="0 / 0",
-    mend="compute something",
-    builds=(nothing_but_nan,),
-)  # fmt: skip
 UNIFORM_ATTENTION = Fault(
     id="uniform-attention",
     sentence="all visible keys weigh the same",

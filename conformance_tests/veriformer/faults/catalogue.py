@@ -52,3 +52,10 @@ def _add(into: dict[str, _Entry], name: str, value: _Entry) -> None:
 FAULTS: Mapping[str, Fault]
 NEAR_MISSES: Mapping[str, NearMiss]
 FAULTS, NEAR_MISSES = _collected()
+SYNONYMS: Mapping[str, str] = {other: fault.id for fault in FAULTS.values() for other in fault.synonyms}
+"""The id of the entry, by each other slug of the same function."""
+
+
+def resolved(name: str) -> str:
+    """The id of the entry that ``name`` means: itself, or the one that it is another name of."""
+    return SYNONYMS.get(name, name)

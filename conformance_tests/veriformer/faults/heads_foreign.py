@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import veriformer
 from veriformer.faults.fault import Fault
 from veriformer.faults.heads_styles import Block, Fused, Tutorial, fused_weights, tutorial_weights
-from veriformer_spec import attention, heads, masking
+from veriformer_spec import attention, heads
 
 
 class ViewToMerge(Tutorial):
@@ -289,29 +289,3 @@ KEY_HEADS_REPEATED_BY_TILING = Fault(
     mend="k.repeat_interleave(group, dim=1)",
     builds=(key_heads_in_turns, shared_by_tiling),
 )
-HEADS_RETURN_ZEROS = Fault(
-    id="heads-return-zeros",
-    sentence="zeros of the right shape come back",
-    clauses=(
-        heads.EQUALS_THE_REFERENCE, heads.EACH_HEAD_READS_ITS_OWN_SLICE, heads.QUERIES_FROM_QUERIES_MEMORY_FROM_MEMORY,
-        heads.QUERY_AND_MEMORY_LENGTHS_MAY_DIFFER, heads.THE_OUTPUT_PROJECTION_IS_APPLIED,
-        masking.OUTPUTS_DEPEND_ON_EVERY_VISIBLE_KEY,
-    ),
-    source="universal liar",
-    written="return x * 0",
-    mend="compute something",
-    builds=(module_of_zeros,),
-)  # fmt: skip
-HEADS_RETURN_THEIR_INPUT = Fault(
-    id="heads-return-their-input",
-    sentence="the query input comes back as it is",
-    clauses=(
-        heads.EQUALS_THE_REFERENCE, heads.EACH_HEAD_READS_ITS_OWN_SLICE, heads.QUERIES_FROM_QUERIES_MEMORY_FROM_MEMORY,
-        heads.QUERY_AND_MEMORY_LENGTHS_MAY_DIFFER, heads.THE_OUTPUT_PROJECTION_IS_APPLIED,
-        masking.OUTPUTS_DEPEND_ON_EVERY_VISIBLE_KEY,
-    ),
-    source="universal liar",
-    written="return query",
-    mend="compute something",
-    builds=(module_that_returns_its_input,),
-)  # fmt: skip

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 import veriformer
+from veriformer.faults import attention_foreign, heads_foreign
 from veriformer.faults.fault import Fault
-from veriformer_spec import feed_forward, masking, normalization, position, state, training
+from veriformer_spec import attention, feed_forward, heads, masking, normalization, position, state, training
 
 
 class Liar(nn.Module):
@@ -87,14 +88,48 @@ def everywhere(liar):
     )
 
 
+HEADS = (
+    heads.EQUALS_THE_REFERENCE,
+    heads.EACH_HEAD_READS_ITS_OWN_SLICE,
+    heads.QUERIES_FROM_QUERIES_MEMORY_FROM_MEMORY,
+    heads.QUERY_AND_MEMORY_LENGTHS_MAY_DIFFER,
+    heads.THE_OUTPUT_PROJECTION_IS_APPLIED,
+)
+
 ZEROS_RETURNED = Fault(
     id="zeros-returned",
     sentence="zeros of the right shape come back, whatever goes in",
-    clauses=(training.EVERY_PARAMETER_GETS_A_GRADIENT,),
+    clauses=(
+        training.EVERY_PARAMETER_GETS_A_GRADIENT,
+        masking.OUTPUTS_DEPEND_ON_EVERY_VISIBLE_KEY,
+        attention.EQUALS_EQUATION_1,
+        attention.SOFTMAX_RUNS_OVER_KEYS,
+        attention.WEIGHTS_ARE_A_DISTRIBUTION,
+        attention.ONE_KEY_RETURNS_ITS_VALUE,
+        *HEADS,
+    ),
     source="array-api-tests, where eight functions replaced by zeros went unnoticed",
     written="return torch.zeros_like(x)",
     mend="compute something",
-    builds=everywhere(Zeros),
+    builds=(*everywhere(Zeros)[:-1], attention_foreign.nothing_but_zeros, heads_foreign.module_of_zeros),
+    synonyms=("attention-returns-zeros", "heads-return-zeros"),
+)
+QUERY_RETURNED = Fault(
+    id="attention-returns-the-query",
+    sentence="the query comes back as it is, in a copy",
+    clauses=(
+        masking.OUTPUTS_DEPEND_ON_EVERY_VISIBLE_KEY,
+        attention.EQUALS_EQUATION_1,
+        attention.SOFTMAX_RUNS_OVER_KEYS,
+        attention.OUTPUT_LIES_IN_THE_HULL_OF_THE_VALUES,
+        attention.ONE_KEY_RETURNS_ITS_VALUE,
+        *HEADS,
+    ),
+    source="universal liar",
+    written="return query.clone()",
+    mend="compute something",
+    builds=(attention_foreign.the_query_itself, heads_foreign.module_that_returns_its_input),
+    synonyms=("heads-return-their-input",),
 )
 CONSTANT_RETURNED = Fault(
     id="constant-returned",
@@ -125,11 +160,19 @@ INPUT_RETURNED = Fault(
 NAN_RETURNED = Fault(
     id="nan-returned",
     sentence="nothing but NaN comes back, which is equal to no expectation and larger than no tolerance",
-    clauses=(state.FINITE_INPUTS_GIVE_FINITE_OUTPUTS,),
-    source="experience",
+    clauses=(
+        state.FINITE_INPUTS_GIVE_FINITE_OUTPUTS,
+        attention.EQUALS_EQUATION_1,
+        attention.SOFTMAX_RUNS_OVER_KEYS,
+        attention.OUTPUT_LIES_IN_THE_HULL_OF_THE_VALUES,
+        attention.ONE_KEY_RETURNS_ITS_VALUE,
+        attention.LARGE_SCORES_STAY_FINITE,
+    ),
+    source="universal liar",
     written="return x / 0 * 0",
     mend="find the division by zero",
-    builds=everywhere(NotANumber),
+    builds=(*everywhere(NotANumber), attention_foreign.nothing_but_nan),
+    synonyms=("attention-returns-nan",),
 )
 NOISE_RETURNED = Fault(
     id="noise-returned",

@@ -29,7 +29,7 @@ WEIGHTS_TRANSPOSED_ONCE = Fault(
     id="weights-transposed-once",
     sentence="The transposed weight is computed at the first call and kept: later steps of the optimiser do not reach it.",
     clauses=(state.A_CALL_USES_THE_WEIGHTS_AS_THEY_ARE,),
-    source="experience",
+    source="https://github.com/huggingface/diffusers/issues/11903",
     written="if self.weight_t is None: self.weight_t = self.weight.t().contiguous()",
     mend="x @ self.weight.t()",
     patches=(("heads.project", by_a_transposed_copy),),

@@ -57,7 +57,7 @@ PADDING_COUNTED_IN_THE_LOSS = Fault(
     id="padding-counted-in-the-loss",
     sentence="padding is a target as any other, and the model learns to write it",
     clauses=(training.LOSS_IGNORES_PADDING, training.LOSS_EQUALS_ITS_EQUATION),
-    source="experience",
+    source="https://github.com/ajhalthor/Transformer-Neural-Network/pull/4 (empty text evaluation); https://openillumi.com/?p=108163",
     written="F.cross_entropy(logits.flatten(0, 1), targets.flatten())  # ignore_index is -100, padding is 0",
     mend="ignore_index=pad_id",
     patches=(("training.loss", _over_everything),),
@@ -93,12 +93,12 @@ def _shifted_twice(logits, ids, mask):
     return logits[:, :-2], ids[:, 2:], mask[:, 2:]
 
 
-def _planted_shift(name, sentence, written, patch):
+def _planted_shift(name, sentence, written, patch, source="experience"):
     return Fault(
         id=name,
         sentence=sentence,
         clauses=(training.TARGETS_ARE_SHIFTED_BY_ONE,),
-        source="experience",
+        source=source,
         written=written,
         mend="F.cross_entropy(logits[:, :-1], ids[:, 1:])",
         patches=(("training.shift", patch),),
@@ -123,6 +123,7 @@ TARGETS_SHIFTED_TWICE = _planted_shift(
     "the loader shifts, and the loss shifts again: each logit is set against the id after the next",
     "F.cross_entropy(logits[:, :-2], ids[:, 2:])",
     _shifted_twice,
+    source="https://github.com/huggingface/transformers/pull/47395",
 )
 
 
