@@ -65,6 +65,10 @@ def problems() -> Iterator[str]:
             yield f"fault {fault.id}: dies by no clause"
         if bool(fault.patches) == bool(fault.builds):
             yield f"fault {fault.id}: must have either patches or builds"
+        subjects = fault.subjects()
+        for clause in fault.clauses:
+            if not any(clause.selected_by(each.role, each.claims) for each in subjects):
+                yield f"fault {fault.id}: {clause.id} is asked of none of its subjects"
     for near_miss in NEAR_MISSES.values():
         if not near_miss.clauses:
             yield f"near-miss {near_miss.id}: is near no clause"
