@@ -1,119 +1,103 @@
 """``veriformer faults``: the catalogue, and the kill matrix."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Sequence
 
 import click
 
 from veriformer.cli.refusal import Refusal
 
-if TYPE_CHECKING:
-    from veriformer.faults.matrix import Row
-
 
 @click.command(name="faults")
 @click.argument("ids", metavar="[FAULT]...", nargs=-1)
+@click.option("--role", "roles", multiple=True, metavar="ROLE", help="Only those with a subject in this role.")
+@click.option("--chapter", "chapters", multiple=True, metavar="NAME", help="Only clauses of this chapter.")
 @click.option(
-    "--matrix", is_flag=True, help="Judge every fault and every near-miss by every clause, and say who dies by what."
+    "--matrix",
+    is_flag=True,
+    help="Judge every fault by the clauses that must catch it, and every near-miss by every clause, and say who dies by what.",
 )
 @click.option(
+    "--every-clause", is_flag=True, help="In the matrix, judge every fault by every clause: takes far longer."
+)
+@click.option("--shard", metavar="K/N", help="Of the matrix, the K-th of N parts of about equal length.")
+@click.option(
     "--jobs",
+    type=click.IntRange(min=0),
     default=0,
     metavar="N",
     help="Processes for the matrix; as many as there are processors where it is not said.",
 )
-def command(ids: tuple[str, ...], matrix: bool, jobs: int) -> int:  # noqa: FBT001  # click passes it by name
-    """List the catalogued faults and near-misses, or those named."""
+def command(
+    ids: tuple[str, ...],
+    roles: tuple[str, ...],
+    chapters: tuple[str, ...],
+    matrix: bool,  # noqa: FBT001  # click passes it by name
+    every_clause: bool,  # noqa: FBT001  # as above
+    shard: str | None,
+    jobs: int,
+) -> int:
+    """List the catalogued faults and near-misses, or those named; with --matrix, prove them.
+
+    With --matrix, exits with 1 where a fault survives a clause that must catch it, or dies by an error that is none of the clause's,
+    where a near-miss dies, and where a clause kills nothing.
+    """
+    from veriformer.cli import pieces
     from veriformer.faults.catalogue import FAULTS, NEAR_MISSES
+    from veriformer_spec.chapters import CLAUSES
+    from veriformer_spec.role import Role
+
+    if not matrix and (shard or every_clause):
+        raise Refusal(f"{'--shard' if shard else '--every-clause'} is of the matrix: give --matrix, too", 2)
+    _known(ids, [*FAULTS, *NEAR_MISSES], "fault or near-miss")
+    _known(roles, [*map(str, Role)], "role")
+    _known(chapters, list(dict.fromkeys(clause.chapter for clause in CLAUSES.values())), "chapter")
+    part = _part(shard)
+    asked = pieces.pieces(
+        list(ids) or [*FAULTS, *NEAR_MISSES], roles=roles, chapters=chapters, every_clause=every_clause
+    )
+    if not matrix:
+        return _listed(list(dict.fromkeys(each.id for each in asked)))
+    everything = not ids and not roles and part == (1, 1)
+    expected = [clause.id for clause in CLAUSES.values() if not chapters or clause.chapter in chapters]
+    from veriformer.cli import kill_matrix
+
+    return kill_matrix.run(pieces.shard(asked, *part), jobs or _processors(), expected=expected if everything else ())
+
+
+def _known(given: Sequence[str], names: Sequence[str], what: str) -> None:
     from veriformer.request import nearest
 
-    for name in ids:
-        if name not in FAULTS and name not in NEAR_MISSES:
-            raise Refusal(f"no fault or near-miss is called {name!r}; {nearest(name, [*FAULTS, *NEAR_MISSES])}", 2)
-    asked = list(ids) or [*FAULTS, *NEAR_MISSES]
-    if matrix:
-        return _matrix(asked, jobs or os.cpu_count() or 1, everything=not ids)
-    for name in asked:
+    for name in given:
+        if name not in names:
+            raise Refusal(f"no {what} is called {name!r}; {nearest(name, names)}", 2)
+
+
+def _part(shard: str | None) -> tuple[int, int]:
+    """Which part of how many."""
+    match = re.fullmatch(r"(\d+)/(\d+)", shard or "1/1")
+    number, of = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= number <= of:
+        raise Refusal(f"--shard {shard} must be K/N, with K from 1 to N: 1/4 is the first of four parts", 2)
+    return number, of
+
+
+def _processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _listed(names: Sequence[str]) -> int:
+    from veriformer.faults.catalogue import FAULTS, NEAR_MISSES
+
+    for name in names:
         entry = FAULTS.get(name) or NEAR_MISSES[name]
         kind = "near-miss" if name in NEAR_MISSES else "fault"
         click.echo(f"{name}  ({kind})\n    {entry.sentence}\n    {', '.join(clause.id for clause in entry.clauses)}")
-    faults = [name for name in asked if name in FAULTS]
+    faults = [name for name in names if name in FAULTS]
     foreign = sum(FAULTS[name].foreign for name in faults)
     click.echo(
-        f"\n{len(faults)} faults ({foreign} written without the reference), {len(asked) - len(faults)} near-misses"
+        f"\n{len(faults)} faults ({foreign} written without the reference), {len(names) - len(faults)} near-misses"
     )
     return 0
-
-
-def _matrix(asked: Sequence[str], jobs: int, *, everything: bool) -> int:
-    """Print a line for each faulty subject; every clause is a column, grouped by chapter."""
-    from veriformer.faults.catalogue import FAULTS, NEAR_MISSES
-    from veriformer_spec.chapters import CLAUSES
-
-    rows = [row for group in _with_progress(asked, jobs) for row in group]
-    chapters = list(dict.fromkeys(clause.chapter for clause in CLAUSES.values()))
-    counted = (f"{name} {sum(clause.startswith(f'{name}.') for clause in CLAUSES)}" for name in chapters)
-    click.echo(f"columns, left to right: {', '.join(counted)} clauses")
-    click.echo(
-        "X caught, as it must be · x caught, too · ! must be caught and was not · . held · blank: not asked or not checked\n"
-    )
-    for row in rows:
-        click.echo(f"{row.subject[:58]:58}  {_line(row, chapters)}".rstrip())
-    survivors = [row for row in rows if row.survived]
-    died = [row for row in rows if row.id in NEAR_MISSES and row.killed_by]
-    killers = {clause for row in rows if row.id in FAULTS for clause in row.killed_by}
-    idle = [clause for clause in CLAUSES if clause not in killers] if everything else []
-    click.echo()
-    for row in survivors:
-        click.echo(f"survived: {row.subject}: {', '.join(row.survived)}")
-    for row in died:
-        click.echo(f"a near-miss died: {row.subject}: {', '.join(row.killed_by)}")
-    for clause in idle:
-        click.echo(f"kills nothing: {clause}")
-    faults = {row.id for row in rows if row.id in FAULTS}
-    near_misses = {row.id for row in rows if row.id in NEAR_MISSES}
-    click.echo(
-        f"{len(faults)} faults in {sum(row.id in FAULTS for row in rows)} subjects, {len({row.id for row in survivors})} survive · "
-        f"{len(killers)} of {len(CLAUSES)} clauses kill · {len(near_misses)} near-misses, {len(died)} die"
-    )
-    return 1 if survivors or died or idle else 0
-
-
-def _line(row: "Row", chapters: Iterable[str]) -> str:
-    from veriformer.faults.catalogue import FAULTS
-    from veriformer.verdict import Status
-    from veriformer_spec.chapters import CLAUSES
-
-    must = {clause.id for clause in FAULTS[row.id].clauses} if row.id in FAULTS else set()
-    ended = {each.clause: each.status for each in row.verdicts}
-
-    def mark(clause: str) -> str:
-        if clause in row.survived:
-            return "!"
-        if clause in row.killed_by:
-            return "X" if clause in must else "x"
-        return "." if ended.get(clause) is Status.PASS else " "
-
-    return "|".join("".join(mark(clause) for clause in CLAUSES if clause.startswith(f"{name}.")) for name in chapters)
-
-
-def _with_progress(asked: Sequence[str], jobs: int) -> "Iterator[list[Row]]":
-    """The rows of each fault and near-miss, in order, while a bar shows how far it is."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from veriformer.cli.parallel import rows_of
-
-    console = Console(stderr=True)
-    done = rows_of(asked, jobs)
-    return iter(
-        track(
-            done,
-            description="judging",
-            total=len(asked),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-    )
