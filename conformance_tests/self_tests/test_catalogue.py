@@ -65,8 +65,8 @@ def test_a_synonym_leads_to_its_entry(monkeypatch: pytest.MonkeyPatch, capsys: p
 @pytest.mark.parametrize(
     "asked",
     [
-        Filter(role="loss"),
-        Filter(chapter="masking", kind="planted"),
+        Filter(roles=("loss",)),
+        Filter(chapters=("masking",), kind="planted"),
         Filter(clause="heads.time-stays-time", kind="foreign"),
         Filter(words=("annotated-transformer", "STANDARD")),
     ],

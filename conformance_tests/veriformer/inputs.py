@@ -118,8 +118,8 @@ class Inputs:
 
     def specified(self, output: Tensor) -> Tensor:
         """``output`` with zeros where the subject may return anything, so that two outputs can be compared."""
-        rows = self.unspecified()
-        if not bool(rows.any()) or output.shape[: rows.dim()] != rows.shape:
+        rows = self.unspecified() if self.unpadded else None  # asked first, because this runs after every call
+        if rows is None or not bool(rows.any()) or output.shape[: rows.dim()] != rows.shape:
             return output
         return output.masked_fill(rows[..., None].to(output.device), 0)
 

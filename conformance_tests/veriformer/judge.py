@@ -31,6 +31,9 @@ ROUNDS = 4
 REFUSALS = 3
 """Refused configurations, as a multiple of the budget, after which the verdict is inconclusive."""
 
+STUMBLED = "the answer made the property stop with"
+"""How the reason begins where the error is a property's own: it met an answer that it was not written for."""
+
 _WORST_FIRST = (Status.FAIL, Status.ERROR, Status.INCONCLUSIVE, Status.PASS, Status.NOT_CHECKED)
 
 
@@ -163,7 +166,7 @@ def _concluded(trial: "_Trial", limit: int, search: Callable[[], None]) -> Verdi
     except SubjectError as failure:
         status, reason = Status.ERROR, str(failure)
     except Exception as failure:  # noqa: BLE001  # what came back made the property itself stumble
-        status, reason = Status.ERROR, f"the answer made the property stop with {told(failure)}"
+        status, reason = Status.ERROR, f"{STUMBLED} {told(failure)}"
     if status is Status.PASS:
         status, reason = trial.power(limit, reason)
     return _verdict(

@@ -105,7 +105,7 @@ class Subject:
             **{name: size for name, size in sizes.items() if size},
             **{name: value for name, value in claimed.items() if name != "dropout"},
         )
-        return dataclasses.replace(config, **changes)
+        return dataclasses.replace(config, **changes) if changes else config
 
     def inputs(self, case: Case, *, dtype: torch.dtype | None = None) -> Inputs:
         """The arguments of the call that ``case`` stands for."""

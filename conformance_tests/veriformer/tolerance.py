@@ -1,5 +1,6 @@
 """The tolerance of ``veriformer_spec.numerics``: how far from exact a correct result may be."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -29,8 +30,9 @@ def units(dtype: torch.dtype) -> int:
 
 def floor(exact: Tensor, dtype: torch.dtype) -> float:
     """The unit without its measured part: 4 eps max|exact|; never zero, so that a ratio exists."""
-    finite = exact.detach()[exact.isfinite()]
-    scale = float(finite.abs().max()) if finite.numel() else 0.0
+    scale = float(exact.detach().abs().max()) if exact.numel() else 0.0
+    if not math.isfinite(scale):
+        scale = _largest(exact.detach().abs())
     return 4 * roundoff(dtype) * max(scale, 1e-300)
 
 
@@ -101,6 +103,8 @@ def require_close(
     if got.numel() == 0:
         return
     got, expected = got.detach().double().cpu(), expected.detach().double().cpu()
+    if torch.equal(got, expected):
+        return
     difference = torch.where(got == expected, torch.zeros_like(got), (got - expected).abs())
     difference = torch.where(got.isnan() & expected.isnan(), torch.zeros_like(got), difference)
     difference = torch.nan_to_num(difference, nan=torch.inf)

@@ -67,6 +67,10 @@ def problems() -> Iterator[str]:
             yield f"fault {fault.id}: has neither patches nor builds"
         if bool(fault.patches) != bool(fault.planted):
             yield f"fault {fault.id}: has patches and is planted nowhere, or the other way round"
+        subjects = fault.subjects()
+        for clause in fault.clauses:
+            if not any(clause.selected_by(each.role, each.claims) for each in subjects):
+                yield f"fault {fault.id}: {clause.id} is asked of none of its subjects"
     for near_miss in NEAR_MISSES.values():
         if not near_miss.clauses:
             yield f"near-miss {near_miss.id}: is near no clause"

@@ -23,8 +23,8 @@ class Filter:
         words: each must stand somewhere in what is written of the fault.
     """
 
-    role: str = ""
-    chapter: str = ""
+    roles: tuple[str, ...] = ()
+    chapters: tuple[str, ...] = ()
     clause: str = ""
     kind: str = ""
     words: tuple[str, ...] = ()
@@ -42,16 +42,17 @@ class Filter:
         from veriformer_spec.chapters import CLAUSES
         from veriformer_spec.role import Role
 
-        known: Mapping[str, Iterable[str]] = {
-            "role": Role,
-            "chapter": dict.fromkeys(clause.chapter for clause in CLAUSES.values()),
-            "clause": CLAUSES,
+        known: Mapping[str, tuple[Iterable[str], Iterable[str]]] = {
+            "role": (self.roles, Role),
+            "chapter": (self.chapters, dict.fromkeys(clause.chapter for clause in CLAUSES.values())),
+            "clause": (filter(None, [self.clause]), CLAUSES),
         }
-        for name, values in known.items():
-            asked, listed = getattr(self, name), [str(each) for each in values]
-            if asked and asked not in listed:
-                hint = nearest(asked, listed) if name == "clause" else f"there are {', '.join(listed)}"
-                raise Refusal(f"no {name} is called {asked!r}; {hint}", 2)
+        for name, (asked, values) in known.items():
+            listed = [str(each) for each in values]
+            for one in asked:
+                if one not in listed:
+                    hint = nearest(one, listed) if name == "clause" else f"there are {', '.join(listed)}"
+                    raise Refusal(f"no {name} is called {one!r}; {hint}", 2)
 
     def lets_through(self, entry: "Fault | NearMiss") -> bool:
         """Whether the fault or near-miss is what is asked for."""
@@ -60,9 +61,9 @@ class Filter:
         clauses = entry.clauses
         if self.clause and self.clause not in {each.id for each in clauses}:
             return False
-        if self.chapter and self.chapter not in {each.chapter for each in clauses}:
+        if self.chapters and not {each.chapter for each in clauses} & set(self.chapters):
             return False
-        if self.role and self.role not in roles_of(entry):
+        if self.roles and not roles_of(entry).keys() & set(self.roles):
             return False
         if self.kind and not (isinstance(entry, Fault) and (entry.patches if self.kind == "planted" else entry.builds)):
             return False

@@ -1,27 +1,29 @@
-"""The matrix in several processes: each fault is judged on its own, so they can be dealt out."""
+"""The matrix in several processes: each subject is judged on its own, so they can be dealt out."""
 
 import concurrent.futures
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 
-from veriformer.faults.catalogue import FAULTS, NEAR_MISSES
-from veriformer.faults.matrix import Row, fault_rows, near_miss_row
+from veriformer.cli.pieces import Piece, dearest_first
+from veriformer.faults.matrix import Row
 from veriformer.judge import one_thread
+from veriformer.property import properties
 
 
-def rows_of(names: Sequence[str], jobs: int) -> Iterator[list[Row]]:
-    """The rows of each fault and near-miss named, in that order."""
+def rows_of(asked: Sequence[Piece], jobs: int) -> Iterator[tuple[Piece, Row]]:
+    """Each piece with its row, as they are done; the dearest are begun first."""
+    properties()  # loaded once, before there are processes that would each load them
     if jobs <= 1 or not hasattr(os, "fork"):
-        yield from map(rows, names)
+        one_thread()
+        for piece in dearest_first(asked):
+            yield piece, piece.row()
         return
     context = multiprocessing.get_context("fork")
     with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, initializer=one_thread) as pool:
-        yield from pool.map(rows, names)
-
-
-def rows(name: str) -> list[Row]:
-    """The rows of one fault or near-miss."""
-    if name in FAULTS:
-        return fault_rows(FAULTS[name])
-    return [near_miss_row(NEAR_MISSES[name])]
+        begun = {pool.submit(Piece.row, piece): piece for piece in dearest_first(asked)}
+        try:
+            for done in concurrent.futures.as_completed(begun):
+                yield begun[done], done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

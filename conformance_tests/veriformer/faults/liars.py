@@ -136,17 +136,15 @@ CONSTANT_RETURNED = Fault(
     sentence="the same numbers come back whatever goes in; they even train",
     clauses=(
         masking.OUTPUTS_DEPEND_ON_EVERY_VISIBLE_KEY,
-        normalization.OUTPUT_HAS_MEAN_ZERO_AND_VARIANCE_ONE,
-        normalization.PER_TOKEN,
+        normalization.LAYER_EQUALS_ITS_EQUATION,
+        normalization.RMS_EQUALS_ITS_EQUATION,
         feed_forward.NOT_LINEAR,
         position.ADDED_ONCE,
     ),
     source="experience",
     written="return self.bias.expand_as(x)",
     mend="compute something",
-    builds=everywhere(Constant)[
-        2:
-    ],  # a norm that depends on nothing is not understood, and nothing is concluded from it
+    builds=everywhere(Constant),
 )
 INPUT_RETURNED = Fault(
     id="input-returned",

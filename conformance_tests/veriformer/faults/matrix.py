@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from veriformer.declaration import Declaration
 from veriformer.faults.fault import Fault, NearMiss
-from veriformer.judge import Effort, judge, runs_at
+from veriformer.judge import STUMBLED, Effort, judge, runs_at
 from veriformer.preflight import prepared
 from veriformer.property import properties
 from veriformer.request import EXAMPLES
@@ -16,6 +16,8 @@ from veriformer_spec.clause import Clause
 KILLED = (Status.FAIL, Status.ERROR)
 QUICK = Effort(examples=EXAMPLES["quick"], shrink=False)
 """The matrix needs verdicts, not small cases."""
+DEEP = dataclasses.replace(QUICK, examples=EXAMPLES["deep"])
+"""For clauses that take so long that no smaller budget asks them: a training is one case."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Row:
 
     Attributes:
         killed_by: the clauses that did not hold.
-        survived: the clauses that must catch the fault and did not.
+        survived: the clauses that must catch the fault and did not, or stopped for a reason that is not theirs.
     """
 
     id: str
@@ -50,30 +52,54 @@ def verdicts_on(declaration: Declaration, clauses: Iterable[Clause], effort: Eff
 
 def fault_rows(fault: Fault, *, every_clause: bool = True, effort: Effort = QUICK) -> list[Row]:
     """Judge each of the fault's subjects; by its own clauses only, where not ``every_clause``."""
-    rows = []
-    for declaration in fault.subjects():
-        asked = CLAUSES.values() if every_clause else fault.clauses
-        verdicts = verdicts_on(declaration, asked, effort)
-        killed = tuple(each.clause for each in verdicts if each.status in KILLED)
-        must = [
-            clause.id
-            for clause in fault.clauses
-            if clause.selected_by(declaration.role, declaration.claims) and can_run(clause, effort)
-        ]
-        missed = tuple(each for each in must if each not in killed)
-        rows.append(Row(fault.id, declaration.name, killed, missed, tuple(verdicts)))
-    return rows
+    asked = CLAUSES.values() if every_clause else fault.clauses
+    return [fault_row(fault, declaration, asked, effort) for declaration in fault.subjects()]
+
+
+def fault_row(
+    fault: Fault,
+    declaration: Declaration,
+    asked: Iterable[Clause],
+    effort: Effort = QUICK,
+    *,
+    deep: Effort | None = None,
+) -> Row:
+    """Judge one of the fault's subjects by the clauses in ``asked``.
+
+    Args:
+        deep: the effort for those of the fault's own clauses that take too long for ``effort``; left out where there is none.
+    """
+    asked = list(asked)
+    slow = [clause for clause in asked if clause in fault.clauses and not can_run(clause, effort)]
+    verdicts = verdicts_on(declaration, [clause for clause in asked if clause not in slow], effort)
+    if deep is not None:
+        verdicts += verdicts_on(declaration, slow, deep)
+    killed = tuple(each.clause for each in verdicts if each.status in KILLED and not wrongly(each))
+    missed = tuple(
+        clause.id
+        for clause in asked
+        if clause in fault.clauses
+        and clause.selected_by(declaration.role, declaration.claims)
+        and not (deep is None and clause in slow)
+        and clause.id not in killed
+    )
+    return Row(fault.id, declaration.name, killed, missed, tuple(verdicts))
+
+
+def wrongly(verdict: Verdict) -> bool:
+    """Whether the clause did not hold for no reason of its own: the adapter was wrong, or the property itself stumbled."""
+    return verdict.status is Status.ERROR and (verdict.evidence is None or verdict.reason.startswith(STUMBLED))
 
 
 def can_run(clause: Clause, effort: Effort) -> bool:
-    """Whether one of the clause's properties runs at this effort; those that take long are judged by ``nox -s learn``."""
+    """Whether one of the clause's properties runs at this effort; those that take long need a larger one."""
     return any(runs_at(one, effort) for one in properties()[clause.id])
 
 
-def near_miss_row(near_miss: NearMiss, effort: Effort = QUICK) -> Row:
-    """Judge a near-miss by every clause."""
+def near_miss_row(near_miss: NearMiss, effort: Effort = QUICK, *, clauses: Iterable[Clause] = ()) -> Row:
+    """Judge a near-miss by ``clauses``; by every clause where none is given."""
     declaration = near_miss.subject()
-    verdicts = verdicts_on(declaration, CLAUSES.values(), effort)
+    verdicts = verdicts_on(declaration, clauses or CLAUSES.values(), effort)
     killed = tuple(
         each.clause for each in verdicts if each.status in (*KILLED, Status.INCONCLUSIVE) and each.level == "MUST"
     )

@@ -159,6 +159,16 @@ class Translator(nn.Module):
         return torch.stack(logits, 1)
 
 
+class Normalised(Translator):
+    """What is said passes a layer norm on its way out, as in later translators."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.squeezed, self.norm = nn.Linear(4 * config.d_model, config.d_model), nn.LayerNorm(config.d_model)
+        self.words = nn.Linear(config.d_model, config.vocab, bias=False)
+        self.out = nn.Sequential(self.squeezed, nn.GELU(), self.norm, self.words)
+
+
 class NoContext(Translator):
     def context(self, state, memory, mask):
         return torch.zeros_like(memory[:, 0])
@@ -238,6 +248,11 @@ def packed_translator(config):
     return Translator(config)
 
 
+@veriformer.subject("encoder-decoder", cell="gru", head="transform", activation="gelu")
+def normalised_translator(config):
+    return Normalised(config)
+
+
 SOURCE_BY_ITS_LAST_STATE = Fault(
     id="source-by-its-last-state",
     sentence="The decoder has the encoder's last state, and no context of a step, though the claim is attention.",
@@ -280,4 +295,10 @@ PACKED_TRANSLATOR = NearMiss(
         recurrence.THE_CONTEXT_IS_OF_THE_STEP,
     ),
     build=packed_translator,
+)
+NORMALISED_TRANSLATOR = NearMiss(
+    id="normalised-translator",
+    sentence="A linear map, an activation and a layer norm before the logits, which leave each step two features less to vary in.",
+    clauses=(recurrence.THE_CONTEXT_FEEDS_THE_DECODER, recurrence.THE_CONTEXT_IS_OF_THE_STEP),
+    build=normalised_translator,
 )

@@ -48,6 +48,7 @@ def joined(
     counts: Mapping[str, int],
     dead: Sequence[str],
     claims: tuple[tuple[str, object], ...],
+    saying: Mapping[str, str],
 ) -> Joined:
     """A layout out of what each row was recognised as.
 
@@ -55,6 +56,7 @@ def joined(
         counts: rows of each parameter of the reference.
         dead: parameters of the reference that have rows that do nothing.
         claims: what the reference was built with besides the subject's own claims.
+        saying: expressions of the module that say how many heads there are.
     """
     known = [_known(each, matches[each.name]) for each in parameters]
     strangers = [each.name for each in parameters if bool((matches[each.name].which == -2).any())]
@@ -93,7 +95,7 @@ def joined(
         return Joined(None, f"nothing plays the part of {', '.join(absent[:3])}", partial)
     silent = [name for name in counts if name not in placed]
     rules, names = patterned(plain, silent)
-    return Joined(Layout(role, config, rules, names, tuple(idle), claims), "", partial)
+    return Joined(Layout(role, config, rules, names, tuple(idle), claims, saying), "", partial)
 
 
 def _known(each: Held, match: Match) -> _Known:
@@ -153,7 +155,7 @@ def _explained_group(
         which, row, dict(counts), [name for name in dead if name.endswith("bias") is vector or not vector], config
     )
     if found is not None and any(which):
-        return Plain(sources, reading, found, found.parts)
+        return Plain(sources, reading, found, found.parts, stored=len(which), flat=len(group[0].each.shape) == 1)
     if not any(which):
         return None
     parts = tuple(dict.fromkeys(part for part in which if part))
@@ -163,4 +165,4 @@ def _explained_group(
         if sorted(own) != list(range(counts[part])):
             return None
         places.append(tuple(own[index] for index in range(counts[part])))
-    return Plain(sources, reading, None, parts, tuple(places))
+    return Plain(sources, reading, None, parts, tuple(places), len(which))

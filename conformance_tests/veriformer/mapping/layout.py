@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,8 @@ class Rule:
         reading: how each is read as rows.
         parts: the reference's names, in their order of storage.
         rows: where no recipe explains it, the stored row of every row of every part.
+        stored: how many rows there were where it was found.
+        flat: whether the sources have one axis.
     """
 
     sources: tuple[Name, ...]
@@ -61,6 +63,8 @@ class Rule:
     order: Order = PLAIN
     offset: int = 0
     rows: tuple[tuple[int, ...], ...] = ()
+    stored: int = 0
+    flat: bool = False
 
     @property
     def per_layer(self) -> bool:
@@ -102,6 +106,7 @@ class Layout:
         silent: parameters of the reference that do nothing under the claims made (a key's bias), and that the subject lacks.
         idle: parameters of the subject that do nothing.
         claims: what the reference is built with besides the subject's own claims.
+        attributes: expressions of ``module`` that say how many heads there are, where some do.
     """
 
     role: Role
@@ -110,6 +115,18 @@ class Layout:
     silent: tuple[Name, ...] = ()
     idle: tuple[str, ...] = ()
     claims: tuple[tuple[str, object], ...] = ()
+    attributes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def built(self) -> Config:
+        """What the reference was built with where it was found."""
+        return dataclasses.replace(self.config, **dict(self.claims))  # type: ignore[arg-type]  # claims are fields of it
+
+    def adapter(self) -> str:
+        """Python source of a function ``weights`` to keep."""
+        from veriformer.mapping.adapter import source
+
+        return source(self)
 
     @property
     def generic(self) -> bool:
@@ -211,6 +228,8 @@ class Plain:
     found: Found | None
     parts: tuple[str, ...]
     rows: tuple[tuple[int, ...], ...] = ()
+    stored: int = 0
+    flat: bool = False
 
 
 def patterned(plain: Sequence[Plain], silent: Sequence[str]) -> tuple[tuple[Rule, ...], tuple[Name, ...]]:
@@ -224,7 +243,7 @@ def patterned(plain: Sequence[Plain], silent: Sequence[str]) -> tuple[tuple[Rule
     for each in plain:
         layer = _layer(each.parts)
         if layer is None:
-            rules.append(_rule(each, each.sources and [_words(name) for name in each.sources], _words))
+            rules.append(_rule(each, [_words(name) for name in each.sources], _words))
             continue
         others = following.get(_shape_of(each), [])
         template = _template(first.get(_shape_of(each)), others) if others else None
@@ -236,11 +255,11 @@ def patterned(plain: Sequence[Plain], silent: Sequence[str]) -> tuple[tuple[Rule
     return tuple(rules), tuple(names)
 
 
-def _rule(each: Plain, sources: Sequence[Name], part: "functools.partial[Name] | object") -> Rule:
+def _rule(each: Plain, sources: Sequence[Name], part: Callable[[str], Name]) -> Rule:
     order = each.found.order if each.found else PLAIN
     offset = each.found.offset if each.found else 0
-    parts = tuple(part(name) for name in each.parts)  # type: ignore[operator]  # one of the two functions below
-    return Rule(_by_head(tuple(sources)), each.reading, parts, order, offset, each.rows)
+    parts = tuple(part(name) for name in each.parts)
+    return Rule(_by_head(tuple(sources)), each.reading, parts, order, offset, each.rows, each.stored, each.flat)
 
 
 def _by_head(sources: tuple[Name, ...]) -> tuple[Name, ...]:

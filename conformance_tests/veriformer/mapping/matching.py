@@ -42,7 +42,7 @@ class Rows:
 
     def parts(self) -> Sequence[Tensor]:
         """The fingerprints, parameter by parameter."""
-        return torch.split(self.prints, self.counts)
+        return torch.split(self.prints, list(self.counts))
 
 
 Fingerprints = Mapping[int, Rows]

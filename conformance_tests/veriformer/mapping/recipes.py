@@ -18,6 +18,10 @@ GROUPS = ("1", "heads", "kv_heads", "d_head", "rows")
 """Into how many pieces each part is cut: one, or as many as there are heads, features in a head, or rows."""
 
 
+ROLES_OF_HEADS = ("kv_heads", "heads")
+"""What counts the heads of a part: of keys and values, and of queries."""
+
+
 @dataclass(frozen=True)
 class Order:
     """The order in which rows are stored.
@@ -46,7 +50,7 @@ class Order:
         """The parts, each of so many rows, in the reference's order, out of stored rows."""
         pieces = self.pieces(counts, config)
         grouped = rows.reshape(pieces, sum(counts) // pieces, *rows.shape[1:])
-        cut = grouped.split([count // pieces for count in counts], dim=1)
+        cut = torch.split(grouped, [count // pieces for count in counts], dim=1)
         found = [each.reshape(count, *rows.shape[1:]) for each, count in zip(cut, counts, strict=True)]
         if self.feature_first:
             found = [
@@ -62,7 +66,7 @@ PLAIN = Order()
 def orders(counts: Sequence[int], config: Config) -> Iterator[Order]:
     """Every order that makes sense for parts of so many rows, the plainest first."""
     by_head = all(count % config.d_head == 0 for count in counts) and config.heads > 1
-    groups = GROUPS if by_head else ("1", "rows")
+    groups: tuple[str, ...] = GROUPS if by_head else ("1", "rows")
     if len(counts) == 1:
         groups = ("1",)
     for feature_first in (False, True) if by_head else (False,):

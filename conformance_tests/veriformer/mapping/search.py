@@ -14,6 +14,7 @@ from veriformer import tolerance
 from veriformer.declaration import Declaration, Unsupported, UsageError
 from veriformer.inputs import Inputs
 from veriformer.mapping import hypotheses, matching, symmetric, tries
+from veriformer.mapping.adapter import attributes
 from veriformer.mapping.joining import Joined, joined
 from veriformer.mapping.layout import Layout, LayoutError
 from veriformer.mapping.probing import drawn, mapping_case, probe_inputs
@@ -124,6 +125,7 @@ class Attempt:
         self.outputs: dict[Places, Remembered | str] = {}
         self.said: dict[object, Tensor] = {}
         self.tied = False
+        self.saying = attributes(self.module, self.instance.config)
         self.computing = time.process_time()
         matching.require_gradients(self.module)
         drawn(self.module, 0)
@@ -288,7 +290,15 @@ class Attempt:
         counts = {name: len(their_rows(name, each)) for name, each in theirs.items()}
         dead = matching.silent(expected, self.subject.rounds_to)
         return joined(
-            self.subject.role, self.instance.config, self.parameters, matches, hypothesis, counts, dead, variant.claims
+            self.subject.role,
+            self.instance.config,
+            self.parameters,
+            matches,
+            hypothesis,
+            counts,
+            dead,
+            variant.claims,
+            self.saying,
         )
 
     def _verified(self, variant: Variant, reference: nn.Module, found: Joined) -> Understood | NotUnderstood:
@@ -315,7 +325,7 @@ class Attempt:
                     tolerance.require_close(got, expected, "", dtype=self.subject.rounds_to, again=again)
                 except Violation as violation:
                     return NotUnderstood(
-                        f"every parameter has a place, but on fresh random weights: {violation.margin}",
+                        f"every parameter has a place, but on fresh random weights: {violation.evidence.margin}",
                         placed=True,
                         partial=found.partial,
                     )

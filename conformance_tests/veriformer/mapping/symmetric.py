@@ -144,13 +144,13 @@ def fill_reference(module: nn.Module, config: Config) -> None:
     for name, parameter in module.named_parameters():
         shape = tuple(parameter.shape)
         if name.endswith(EQUAL_COLUMNS):
-            value = equal_columns(*shape)
+            value = equal_columns(shape[0], shape[1])
         elif name.endswith(EQUAL_ROWS):
-            value = equal_rows(*shape)
+            value = equal_rows(shape[0], shape[1])
         elif is_vector(shape):
             value = vector(parameter.numel(), known.base(parameter.numel(), known.vectors)).reshape(shape)
         else:
-            value = matrix(*shape, known.base(shape[0], known.matrices[shape[1]]))
+            value = matrix(shape[0], shape[1], known.base(shape[0], known.matrices[shape[1]]))
         parameter.copy_(value)
 
 

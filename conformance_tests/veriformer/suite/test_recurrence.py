@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import warnings
 
 import torch
 from hypothesis.strategies import SearchStrategy
@@ -211,34 +212,38 @@ def _require_padding_hidden(instance: Instance, case: Case, source: Tensor, targ
     )
 
 
-STEPS = 10
-"""Words of the source and of the target: a state and a context have five features for each of d_model at most."""
+DIRECTIONS = 2
+"""Ways to vary that are looked for in each step. A layer norm behind a rectifier may leave a step one, and now and then none."""
 WIDTH = 4
 STATE_ALONE = 2
 """A first state of the decoder is as wide as d_model, or twice as wide where two directions stand side by side."""
 STATE_AND_CONTEXT = 5
 """With one context for all steps, of twice d_model, or of as much again as the state."""
+MOST_STEPS = 80
 
 
-def _probe(case: Case) -> Case:
-    return dataclasses.replace(case, batch=1, q_len=STEPS, k_len=STEPS, context=STEPS, vocab=3 * STEPS)
+def ways_to_vary(subject: Subject, case: Case, *, carried: int) -> tuple[int, int, int]:
+    """In how many ways all logits together vary with what the source's words stand for, the steps looked at, and d_model.
 
-
-def ways_to_vary(subject: Subject, case: Case) -> tuple[int, int]:
-    """In how many ways all logits together vary with what the source's words stand for, and d_model.
+    However many the steps, a wrong decoder has no more ways than what it carries has features, and a right one has more with each. So
+    there are twice as many steps as the wrong one has ways: narrow layers on the way out cannot hide what is right.
 
     Source and target use different words. Of every tensor with a slice for each word, the source's slices are moved, and only
     logits of the target's words are looked at, so that a tied output layer does not enter.
 
+    Args:
+        carried: features for each of d_model that a wrong decoder may have of the source.
+
     Raises:
-        NotChecked: no weight has a slice for each word; or the sizes are fixed too small.
+        NotChecked: no weight has a slice for each word; or the sizes are fixed so that there are too few steps.
     """
-    if {"vocab", "max_len", "q_len", "k_len"} & subject.declaration.sizes.keys():
-        raise NotChecked("the subject's sizes are fixed: a source and a target of ten words each are needed")
-    probe = _probe(case)
+    steps = 2 * carried * case.d_model
+    if {"vocab", "max_len", "q_len", "k_len"} & subject.declaration.sizes.keys() or steps > MOST_STEPS:
+        raise NotChecked(f"the subject's sizes are fixed: a source and a target of {steps} words each are too much")
+    probe = dataclasses.replace(case, batch=1, q_len=steps, k_len=steps, context=steps, vocab=3 * steps)
     instance = subject.instance(probe)
     words = torch.arange(1, probe.vocab, device=subject.device)
-    source, target = words[None, :STEPS], words[None, STEPS : 2 * STEPS]
+    source, target = words[None, :steps], words[None, steps : 2 * steps]
     tables = [
         (each, axis)
         for _, each in trainable(instance.module_or_not_checked())
@@ -250,28 +255,38 @@ def ways_to_vary(subject: Subject, case: Case) -> tuple[int, int]:
     with torch.enable_grad():
         logits = instance.raw(source.clone(), target.clone())[0, :, target[0]]
     random = generator(case.seed)
-    rows = []
-    for step in range(STEPS):
-        for _ in range(WIDTH + 1):
-            direction = torch.randn(logits.shape[1], generator=random, dtype=torch.float64).to(logits)
-            gradients = torch.autograd.grad(
-                logits[step] @ direction,
-                [each for each, _ in tables],
-                retain_graph=True,
-                materialize_grads=True,
-                allow_unused=True,
-            )
-            rows.append(
-                torch.cat(
-                    [
-                        each.index_select(axis, source[0]).flatten()
-                        for each, (_, axis) in zip(gradients, tables, strict=True)
-                    ]
-                )
-            )
-    sizes = torch.linalg.svdvals(torch.stack(rows).double())
-    noise = len(rows) * STEPS * tolerance.units(subject.rounds_to) * tolerance.roundoff(subject.rounds_to)
-    return int((sizes > noise * float(sizes[0])).sum()), probe.d_model
+    directions = torch.zeros(DIRECTIONS * steps, *logits.shape, dtype=logits.dtype, device=logits.device)
+    for row in range(len(directions)):
+        directions[row, row % steps] = torch.randn(logits.shape[1], generator=random, dtype=torch.float64).to(logits)
+    gradients = _gradients(logits, [each for each, _ in tables], directions)
+    rows = torch.cat(
+        [each.index_select(axis + 1, source[0]).flatten(1) for each, (_, axis) in zip(gradients, tables, strict=True)],
+        dim=1,
+    )
+    sizes = torch.linalg.svdvals(rows.double())
+    noise = len(rows) * steps * tolerance.units(subject.rounds_to) * tolerance.roundoff(subject.rounds_to)
+    ways = int((sizes > noise * float(sizes[0])).sum())
+    if ways <= carried * case.d_model and subject.rounds_to is not torch.float64:
+        raise NotChecked("the subject computes in float32, whose rounding hides in how many ways the logits vary")
+    return ways, steps, case.d_model
+
+
+def _gradients(logits: Tensor, tensors: list[Tensor], directions: Tensor) -> list[Tensor]:
+    """The gradient of the logits along each direction, as one batch for each tensor: at once where the subject's code allows it."""
+    how = {"retain_graph": True, "allow_unused": True}
+    with warnings.catch_warnings(action="ignore"):  # an operation that is not batched is slow, and right
+        try:
+            found = torch.autograd.grad(logits, tensors, directions, is_grads_batched=True, **how)
+        except RuntimeError:
+            one_by_one = [
+                torch.autograd.grad(logits, tensors, each, materialize_grads=True, **how) for each in directions
+            ]
+            return [torch.stack(each) for each in zip(*one_by_one, strict=True)]
+    given: tuple[Tensor | None, ...] = tuple(found)  # unused ones are None, whatever torch's annotations say
+    return [
+        each.new_zeros(len(directions), *each.shape) if got is None else got
+        for got, each in zip(given, tensors, strict=True)
+    ]
 
 
 def narrow_cases(subject: Subject) -> SearchStrategy[Case]:
@@ -283,22 +298,22 @@ def narrow_cases(subject: Subject) -> SearchStrategy[Case]:
 
 @checks(recurrence.THE_CONTEXT_FEEDS_THE_DECODER, sentence="b0f9f266", cases=narrow_cases, most=3, floor=1)
 def test_more_than_a_first_state_feeds_the_decoder(subject: Subject, case: Case) -> None:
-    """Ten steps' logits vary with ten source words in more ways than one state has features."""
-    ways, d_model = ways_to_vary(subject, case)
+    """Many steps' logits vary with as many source words in more ways than one state has features."""
+    ways, steps, d_model = ways_to_vary(subject, case, carried=STATE_ALONE)
     if ways <= STATE_ALONE * d_model:
         raise Violation(
-            f"with d_model={d_model} the logits of {STEPS} steps vary with the source in {ways} ways: no more than a first state can carry, "
+            f"with d_model={d_model} the logits of {steps} steps vary with the source in {ways} ways: no more than a first state can carry, "
             "so that no context enters"
         )
 
 
 @checks(recurrence.THE_CONTEXT_IS_OF_THE_STEP, sentence="b50e29ee", cases=narrow_cases, most=3, floor=1)
 def test_every_step_has_its_own_context(subject: Subject, case: Case) -> None:
-    """Ten steps' logits vary with ten source words in more ways than one state and one context have features."""
-    ways, d_model = ways_to_vary(subject, case)
+    """Many steps' logits vary with as many source words in more ways than one state and one context have features."""
+    ways, steps, d_model = ways_to_vary(subject, case, carried=STATE_AND_CONTEXT)
     if ways <= STATE_AND_CONTEXT * d_model:
         raise Violation(
-            f"with d_model={d_model} the logits of {STEPS} steps vary with the source in {ways} ways: no more than a state and one context "
+            f"with d_model={d_model} the logits of {steps} steps vary with the source in {ways} ways: no more than a state and one context "
             "for all steps can carry"
         )
 
