@@ -9,21 +9,17 @@ from collections.abc import Sequence
 from veriformer.subjects import Subject
 from veriformer.verdict import Diagnosis, Verdict
 
-PAIRS_WITHIN = 5.0
-"""Seconds for the search among pairs."""
 
-
-def diagnose(subject: Subject, verdicts: Sequence[Verdict] = (), *, pairs_within: float = PAIRS_WITHIN) -> Diagnosis:
+def diagnose(subject: Subject, verdicts: Sequence[Verdict] = ()) -> Diagnosis:
     """Which other legal claim, catalogued fault or pair of them the subject's behaviour equals, or comes nearest to.
 
     Args:
         subject: as the preflight left it.
         verdicts: of the clauses that were judged; those that failed rank what else is equal.
-        pairs_within: seconds for the search among pairs, where nothing single is equal.
     """
     from veriformer.diagnosis.inquiry import inquire  # the catalogue's own files may import from this package
 
-    return inquire(subject, verdicts, pairs_within)
+    return inquire(subject, verdicts)
 
 
-__all__ = ["PAIRS_WITHIN", "diagnose"]
+__all__ = ["diagnose"]

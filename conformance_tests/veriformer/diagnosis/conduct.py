@@ -30,10 +30,15 @@ def probes_of(subject: Subject, plain: Inputs, hidden: Inputs | None) -> list[Pr
         found.append(Probe("gradients under a mask", lambda side: _gradients(side, hidden)))
     found.append(Probe("repeated calls", lambda side: _repeated(side, plain)))
     if subject.claims.get("dropout") is not None and subject.declaration.has_module:
-        for rate in (0.4, 1.0):
-            found.append(
-                Probe(f"training at a rate of {rate:g}", lambda side: _in_training(side, plain), Setting(dropout=rate), training=True)
+        found += [
+            Probe(
+                f"training at a rate of {rate:g}",
+                lambda side: _in_training(side, plain),
+                Setting(dropout=rate),
+                free=True,
             )
+            for rate in (0.4, 1.0)
+        ]
         found.append(Probe("evaluation at a rate of 0.4", lambda side: _output(side, plain), Setting(dropout=0.4)))
     return found
 

@@ -7,64 +7,110 @@ import torch
 
 from veriformer.diagnosis import candidates, naming, pairs, ranking, signature
 from veriformer.diagnosis.candidates import Candidate
-from veriformer.diagnosis.grounds import Grounds, given_weights, has_weights, on_outputs, on_weights
+from veriformer.diagnosis.grounds import Grounds, has_weights, possible_case
 from veriformer.diagnosis.probes import probes_of
 from veriformer.diagnosis.ranking import Comparison, Match
+from veriformer.diagnosis.weighing import Weights, hypotheses, on_outputs, on_symmetric_weights, on_weights
+from veriformer.errors import Unsupported
 from veriformer.faults.catalogue import FAULTS
 from veriformer.outcome import NotChecked, SubjectError
 from veriformer.subjects import Subject
 from veriformer.verdict import Diagnosis, Status, Verdict
+from veriformer_spec.role import Role
 
 FAILED = (Status.FAIL, Status.ERROR)
+MOST_HYPOTHESES = 6
+"""Ways to read the parameters of a subject of which nothing is known."""
 
 
-def inquire(subject: Subject, verdicts: Sequence[Verdict], pairs_within: float) -> Diagnosis:
-    """What ``diagnose`` promises."""
+def inquire(
+    subject: Subject, verdicts: Sequence[Verdict], *, symmetric: bool = False, most_pairs: int = pairs.MOST
+) -> Diagnosis:
+    """What ``diagnose`` promises.
+
+    Args:
+        symmetric: as if nothing were known of the weights.
+        most_pairs: that are tried where nothing single is equal.
+    """
     started = time.perf_counter()
     failed = frozenset(each.clause for each in verdicts if each.status in FAILED)
     try:
-        found = _compared(subject, failed, pairs_within)
-    except (SubjectError, NotChecked) as problem:
+        found = _compared(subject, failed, most_pairs, symmetric=symmetric)
+    except (SubjectError, NotChecked, Unsupported) as problem:
         found = signature.guessed(subject, verdicts, str(problem))
     return naming.timed(found, time.perf_counter() - started)
 
 
-def _compared(subject: Subject, failed: frozenset[str], pairs_within: float) -> Diagnosis:
+def _compared(subject: Subject, failed: frozenset[str], most_pairs: int, *, symmetric: bool) -> Diagnosis:
     """By what the subject answers.
 
     Raises:
         NotChecked: nothing can be compared.
     """
-    grounds = ground_of(subject)
-    comparison = Comparison(grounds, probes_of(subject), subject.rounds_to)
-    if not comparison.probes:
-        raise NotChecked("no probe could be asked")
-    everything = singles(comparison)
-    if not comparison.departing:
-        return naming.said(grounds.basis, [], "equals the specification wherever it was compared")
-    found = ranking.exact(comparison, everything)
-    if not found:
-        found = pairs.exact(comparison, everything, failed, within=pairs_within)
+    probes = probes_of(subject)
+    ordinary = [probe for probe in probes if not probe.free]
+    best: Comparison | None = None
+    for grounds in grounds_of(subject, symmetric=symmetric):
+        comparison = Comparison(grounds, ordinary, subject.rounds_to)
+        if not comparison.departing and _taste_matters(subject, failed):
+            comparison = Comparison(grounds, probes, subject.rounds_to)
+        if not comparison.probes:
+            raise NotChecked("no probe could be asked")
+        if not comparison.departing:
+            return naming.said(grounds.basis, [], "equals the specification wherever it was compared")
+        found = ranking.exact(comparison, singles(comparison))
+        if found:
+            return _named(comparison, found, failed)
+        best = best or comparison
+    assert best is not None
+    everything = singles(best)
+    found = pairs.exact(best, everything, failed, most=most_pairs)
     if found:
-        return naming.named(grounds.basis, naming.ranked(found, subject.role, failed), exact=certain(subject, found, comparison))
-    near = ranking.nearest(comparison, everything)
-    return naming.nearest(grounds.basis, near, len(comparison.departing))
+        return _named(best, found, failed)
+    return naming.nearest(best.grounds.basis, ranking.nearest(best, everything), len(best.departing))
 
 
-def ground_of(subject: Subject) -> Grounds:
-    """The subject and the reference on the same weights, by what is known of them.
+def _taste_matters(subject: Subject, failed: frozenset[str]) -> bool:
+    """Whether to ask what is a matter of taste elsewhere: where dropout falls, and what a narrow beam keeps."""
+    if subject.role is Role.GENERATION:
+        return not failed or any("beam" in clause for clause in failed)
+    return subject.claims.get("dropout") == "on" or any("dropout" in clause for clause in failed)
+
+
+def _named(comparison: Comparison, found: Sequence[Match], failed: frozenset[str]) -> Diagnosis:
+    subject, basis = comparison.grounds.subject, comparison.grounds.basis
+    return naming.named(basis, naming.ranked(found, subject.role, failed), exact=certain(subject, found, comparison))
+
+
+def grounds_of(subject: Subject, *, symmetric: bool) -> list[Grounds]:
+    """The subject and the reference on the same weights, by what is known of them; several where there are several ways to read it.
 
     Raises:
-        NotChecked: nothing is.
+        NotChecked: nothing is known.
     """
     if subject.claims.get("scale") == "unspecified":
         raise NotChecked("the scale is left unspecified, so the reference cannot say what comes out")
-    if not has_weights(subject):
-        return on_outputs(subject)
-    weights = given_weights(subject)
+    case = possible_case(subject)
+    if not has_weights(subject.role, subject.config(case)):
+        return [on_outputs(subject)]
+    weights = None if symmetric else _weights(subject)
     if weights is not None:
-        return on_weights(subject, weights)
-    raise NotChecked("no weights mapping")
+        return [on_weights(subject, weights)]
+    possible = hypotheses(subject, case, MOST_HYPOTHESES)
+    if not possible:
+        raise NotChecked("no weights mapping, and a parameter that has no place in the claimed function")
+    return [on_symmetric_weights(subject, each, case) for each in possible]
+
+
+def _weights(subject: Subject) -> Weights | None:
+    """What the adapter says of the weights, or what was found out about them."""
+    given = subject.declaration.weights
+    if given is not None:
+        return lambda module, _: given(module)
+    from veriformer.mapping import Understood, automatic
+
+    found = automatic(subject)
+    return found.layout.weights if isinstance(found, Understood) else None
 
 
 def singles(comparison: Comparison) -> list[Candidate]:

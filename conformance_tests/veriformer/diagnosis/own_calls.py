@@ -14,7 +14,14 @@ from veriformer.inputs import generator
 from veriformer.outcome import SubjectError
 from veriformer.subjects import Subject
 from veriformer.toy_language import dice, ordinary, prompts
-from veriformer.toy_tables import TableMaker, by_the_last_id, by_the_prompt, by_the_whole_text, counting_down, ending_at_once
+from veriformer.toy_tables import (
+    TableMaker,
+    by_the_last_id,
+    by_the_prompt,
+    by_the_whole_text,
+    counting_down,
+    ending_at_once,
+)
 from veriformer.writing import language, write_on
 from veriformer_spec.role import Role
 
@@ -29,7 +36,7 @@ def probes_of(subject: Subject) -> list[Probe]:
         case Role.LEARNING_RATE_SCHEDULE:
             return _rates()
         case Role.DROPOUT:
-            return _drops(subject)
+            return _drops()
         case Role.GENERATION:
             return _texts(subject)
         case _:
@@ -118,7 +125,7 @@ def _rates() -> list[Probe]:
     return [Probe(f"a warm-up of {steps}", ask, Setting(changes=(("warmup", steps),))) for steps in (10, 200)]
 
 
-def _drops(subject: Subject) -> list[Probe]:
+def _drops() -> list[Probe]:
     def ask(side: Side) -> dict[str, Tensor]:
         """What is the same for every draw: the kept features' factor, and along which axes a draw is repeated."""
         instance, rate = side.instance, side.instance.config.dropout
@@ -131,10 +138,13 @@ def _drops(subject: Subject) -> list[Probe]:
             instance.module.eval()
         dropped = first == 0
         factors = (first / x)[~dropped]
-        repeated = [torch.equal(dropped, dropped[index].expand_as(dropped)) for index in (slice(0, 1), (slice(None), slice(0, 1)), (..., slice(0, 1)))]
+        repeated = [
+            torch.equal(dropped, dropped[index].expand_as(dropped))
+            for index in (slice(0, 1), (slice(None), slice(0, 1)), (..., slice(0, 1)))
+        ]
         share = round(20 * float(dropped.double().mean())) / 20
         return {
-            "factor": factors.unique().sort().values[[0, -1]] if factors.numel() else factors,
+            "factor": torch.stack((factors.min(), factors.max())) if factors.numel() else factors,
             "repeated": torch.tensor([*repeated, torch.equal(dropped, second == 0)], dtype=torch.float64),
             "share": torch.tensor([share, rate]),
             "evaluation": _tensor(instance.raw(x.clone())),
@@ -143,25 +153,27 @@ def _drops(subject: Subject) -> list[Probe]:
     return [Probe(f"a rate of {rate:g}", ask, Setting(dropout=rate)) for rate in (0.3, 0.8)]
 
 
+_ALWAYS: Mapping[str, Mapping[str, object]] = {
+    "greedy": {"strategy": "greedy"},
+    "one beam": {"strategy": "beam", "beams": 1},
+    "one candidate": {"strategy": "sample", "top_k": 1},
+}
+"""Ways of asking for the likeliest ids: every legal way of searching writes the same."""
+_BEAMS = (2, 5)
+"""Beams with which legal ways of searching may write different texts."""
+_SETS: Mapping[str, Mapping[str, object]] = {
+    "three candidates": {"top_k": 3},
+    "half the mass": {"top_p": 0.5},
+    "a low temperature": {"temperature": 0.4, "top_p": 0.9},
+    "a high temperature": {"temperature": 3.0, "top_p": 0.9},
+    "five candidates and more than half of their mass": {"top_k": 5, "top_p": 0.6},
+}
+"""Ways of drawing of which it is known what may be drawn."""
+
+
 def _texts(subject: Subject) -> list[Probe]:
     """What is written after each of a few tables, by every strategy that is claimed."""
-    ways: dict[str, Mapping[str, object]] = {}
-    for each in subject.claims["strategies"]:
-        ways |= {
-            "greedy": {"greedy": {"strategy": "greedy"}},
-            "beam": {
-                "one beam": {"strategy": "beam", "beams": 1},
-                "two beams": {"strategy": "beam", "beams": 2},
-                "five beams": {"strategy": "beam", "beams": 5},
-            },
-            "sample": {
-                "one candidate": {"strategy": "sample", "top_k": 1},
-                "three candidates": {"strategy": "sample", "top_k": 3},
-                "half the mass": {"strategy": "sample", "top_p": 0.5},
-                "a low temperature": {"strategy": "sample", "temperature": 0.25},
-                "a high temperature and three candidates": {"strategy": "sample", "temperature": 4.0, "top_k": 3},
-            },
-        }[each]
+    known = subject.claims["strategies"]
     order: list[int] = []
     tables: dict[str, TableMaker] = {
         "the last id": by_the_last_id(SEED, may_end=True),
@@ -169,14 +181,25 @@ def _texts(subject: Subject) -> list[Probe]:
         "the whole text, without an end": by_the_whole_text(SEED, may_end=False),
         "an end at once": ending_at_once(SEED),
         "counting down": counting_down(SEED, order),
-        "the prompt": by_the_prompt(SEED, 3),
     }
     order += _order()
-    found = []
-    for table_name, table in tables.items():
-        for way, how in ways.items():
-            for shortest in (0, 4):
-                found.append(_text_probe(subject, f"{table_name}, {way}, {shortest} or more", table, how, shortest))
+    found = [
+        _text_probe(f"{table_name}, {way}, {shortest} or more", table, how, shortest)
+        for table_name, table in tables.items()
+        for way, how in _ALWAYS.items()
+        if how["strategy"] in known
+        for shortest in (0, 4)
+    ]
+    if "beam" in known:
+        everything = {"strategy": "beam", "beams": 1000}
+        found.append(_text_probe("the best of all texts", tables["the whole text"], everything, 0, longest=3))
+        found += [
+            _text_probe(f"{table_name}, {beams} beams", table, {"strategy": "beam", "beams": beams}, 0, free=True)
+            for table_name, table in tables.items()
+            for beams in _BEAMS
+        ]
+    if "sample" in known:
+        found += [_set_probe(f"what is drawn from {name}", how) for name, how in _SETS.items()]
     return found
 
 
@@ -191,15 +214,43 @@ def _order() -> list[int]:
     return [end_id, *dice(SEED + 1).sample(words, len(words))]
 
 
-def _text_probe(subject: Subject, name: str, table: TableMaker, how: Mapping[str, object], shortest: int) -> Probe:
+def _text_probe(
+    name: str, table: TableMaker, how: Mapping[str, object], shortest: int, *, longest: int = 6, free: bool = False
+) -> Probe:
     def ask(side: Side) -> dict[str, Tensor]:
         model = language(side.instance.subject, 11, dice(SEED), table)
         words = ordinary(11, model.end_id, model.pad_id)
         given = prompts(3, 3, words, dice(SEED + 2))
-        texts = write_on(side.instance, model, given, how, longest=6, shortest=shortest)
+        texts = write_on(side.instance, model, given, how, longest=longest, shortest=shortest)
         return {f"row {row}": torch.tensor(text, dtype=torch.float64) for row, text in enumerate(texts)}
 
-    return Probe(name, ask, Setting(changes=(("vocab", 11), ("pad_id", _ends()[1]))))
+    return Probe(name, ask, _writing(), free=free)
+
+
+def _writing() -> Setting:
+    return Setting(changes=(("vocab", 11), ("pad_id", _ends()[1])))
+
+
+def _set_probe(name: str, how: Mapping[str, object]) -> Probe:
+    """Which ids are ever drawn after each of three prompts: the same for everyone who draws rightly, with whatever numbers."""
+
+    def ask(side: Side) -> dict[str, Tensor]:
+        model = language(side.instance.subject, 11, dice(SEED), by_the_prompt(SEED, 3))
+        given = prompts(3, 3, ordinary(11, model.end_id, model.pad_id), dice(SEED + 2))
+        rows = [prompt for prompt in given for _ in range(DRAWS)]
+        texts = write_on(side.instance, model, rows, {"strategy": "sample", **how}, longest=1)
+        return {
+            f"prompt {index}": torch.tensor(
+                sorted({text[0] for text in texts[index * DRAWS : (index + 1) * DRAWS] if text})
+            ).double()
+            for index in range(3)
+        }
+
+    return Probe(name, ask, _writing())
+
+
+DRAWS = 160
+"""Of each prompt: an id of probability 0.05 is missed in one of 3600 runs."""
 
 
 def _cached_runs(subject: Subject) -> list[Probe]:
@@ -242,7 +293,9 @@ def _cached_runs(subject: Subject) -> list[Probe]:
         Probe("cached, one by one", lambda side: read(side, text, (1,) * 6)),
         Probe("cached, in chunks", lambda side: read(side, text, (2, 3, 1))),
         Probe("cached, all at once", lambda side: read(side, text, (6,))),
-        Probe("cached, with padding in the past", lambda side: read(side, padded, (first, *[1] * (padded.length - first)))),
+        Probe(
+            "cached, with padding in the past", lambda side: read(side, padded, (first, *[1] * (padded.length - first)))
+        ),
         Probe("cached, two runs", beside),
     ]
     if steps is not None and steps.reorder is not None:

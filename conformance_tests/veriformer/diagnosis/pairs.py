@@ -1,50 +1,92 @@
 """Pairs: two departures at once, where no single one explains the subject.
 
-There are thousands of pairs, and a probe costs a call of the reference. What the probes say one by one orders them: a fault that
-by itself equals the subject at some probe where it departs is likely one of the two; and faults that show at a probe where the
-subject departs from nothing are none of them, unless one hides the other.
+There are thousands of pairs, and a probe costs a call of the reference. What each single candidate answered orders them: one that by
+itself equals the subject at some probe is likely one of the two, and one that shows where the subject departs from nothing is neither,
+unless the other hides it.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 
-from veriformer.diagnosis import ranking
+from veriformer.diagnosis.answers import apart
 from veriformer.diagnosis.candidates import CORRECT, Candidate
 from veriformer.diagnosis.ranking import Comparison, Match
 
-
-def exact(comparison: Comparison, singles: Sequence[Candidate], failed: frozenset[str], *, within: float) -> list[Match]:
-    """The pairs that the subject equals wherever it was asked; as many as are found in the time given, the likeliest first."""
-    until = time.perf_counter() + within
-    over = lambda: time.perf_counter() > until  # noqa: E731  # one line, used below
-    return ranking.exact(comparison, likeliest_first(comparison, singles, failed), over)
+MOST = 3000
+"""Pairs that are tried: a number and not a time, so that a report says the same twice."""
 
 
-def likeliest_first(comparison: Comparison, singles: Sequence[Candidate], failed: frozenset[str]) -> Iterator[Candidate]:
-    """Compatible pairs."""
-    scores = {each: _likely(comparison, each, failed) for each in singles}
-    order = sorted((each for each in singles if scores[each] is not None), key=lambda each: -(scores[each] or 0.0))
-    for total in range(1, 2 * len(order)):
-        for first in range(max(0, total - len(order)), (total + 1) // 2):
-            second = total - first
-            if second < len(order) and first < second and order[first].compatible(order[second]):
-                yield order[first].with_(order[second])
+def exact(
+    comparison: Comparison, singles: Sequence[Candidate], failed: frozenset[str], *, most: int = MOST
+) -> list[Match]:
+    """The pairs that the subject equals wherever it was asked, the likeliest first.
+
+    Once one is found, only those that share a member with it are tried: what else is equal is that with a synonym.
+    """
+    likely = likeliest_first(comparison, singles, failed)
+    for tried, pair in enumerate(_joined(likely)):
+        if tried >= most:
+            return []
+        if comparison.equal(pair, comparison.in_order):
+            return [_matched(comparison, pair), *_relatives(comparison, pair, likely)]
+    return []
 
 
-def _likely(comparison: Comparison, candidate: Candidate, failed: frozenset[str]) -> float | None:
-    """How much speaks for the candidate as one of two; None where it shows nowhere."""
-    explained = quiet = 0
+def _matched(comparison: Comparison, pair: Candidate) -> Match:
+    return comparison.matched(pair, comparison.probes)
+
+
+def _relatives(comparison: Comparison, pair: Candidate, singles: Sequence[Candidate]) -> list[Match]:
+    """Other pairs with one of the two in them that the subject equals as well."""
+    members = [
+        each for each in singles if set(each.claims) <= set(pair.claims) and set(each.faults) <= set(pair.faults)
+    ]
+    found, seen = [], {frozenset((*pair.claims, *pair.faults))}
+    for member in members:
+        for other in singles:
+            joint = member.with_(other)
+            key = frozenset((*joint.claims, *joint.faults))
+            if key not in seen and member.compatible(other):
+                seen.add(key)
+                if comparison.equal(joint, comparison.in_order):
+                    found.append(_matched(comparison, joint))
+    return found
+
+
+def _joined(order: Sequence[Candidate]) -> Iterator[Candidate]:
+    """Compatible pairs: the first with the second, then those of the first three, and so on."""
+    for last in range(1, len(order)):
+        for first in range(last):
+            if order[first].compatible(order[last]):
+                yield order[first].with_(order[last])
+
+
+def likeliest_first(comparison: Comparison, singles: Sequence[Candidate], failed: frozenset[str]) -> list[Candidate]:
+    """The candidates that show at a probe where the subject departs, in the order in which they are likely to be one of two."""
+    scored = [(_likely(comparison, each, failed), each) for each in singles]
+    ordered = sorted(((score, index) for index, (score, _) in enumerate(scored) if score is not None), reverse=True)
+    return [scored[index][1] for _, index in sorted(ordered, key=lambda each: (each[0], -each[1]), reverse=True)]
+
+
+def _likely(comparison: Comparison, candidate: Candidate, failed: frozenset[str]) -> tuple[float, ...] | None:
+    """What speaks for the candidate as one of two, the weightiest first; None where it shows nowhere.
+
+    At how many probes the subject departs from nothing, though the candidate would show there; at how many departures it is equal to
+    the candidate alone; of how many clauses that failed the candidate is known to break.
+    """
+    explained, shown_in_vain, shows = 0, 0, False
+    departing = {probe.name for probe in comparison.departing}
     for probe in comparison.probes:
         answer = comparison.answer(candidate, probe)
         if answer is None:
             return None
-        here = comparison.distance(candidate, probe)
-        if probe in comparison.departing:
-            explained += here.equal
+        equal = comparison.distance(candidate, probe).equal
+        if probe.name in departing:
+            explained += equal
+            correct = comparison.answer(CORRECT, probe)
+            shows = shows or correct is None or not apart(answer, correct, comparison.dtype).equal
         else:
-            quiet += here.equal
+            shown_in_vain += not equal
+    if not shows:
+        return None
     known = sum(clause.id in failed for fault in candidate.faults for clause in fault.clauses)
-    return explained + quiet + 0.5 * known
-
-
-__all__ = ["CORRECT", "exact", "likeliest_first"]
+    return (-shown_in_vain, explained + known, known)

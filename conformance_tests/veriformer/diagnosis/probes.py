@@ -6,6 +6,7 @@ tokens are constant, a forgotten stabilisation where scores are large.
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,13 +32,13 @@ class Probe:
     Attributes:
         ask: puts it to one side.
         setting: how that side is built.
-        training: whether it is asked in training, where a subject is freer than in evaluation.
+        free: whether correct subjects may answer differently, so that it is asked only where nothing else tells.
     """
 
     name: str
     ask: Ask
     setting: Setting = ORDINARY
-    training: bool = False
+    free: bool = False
 
 
 SEED = 11
@@ -70,10 +71,26 @@ def probes_of(subject: Subject) -> list[Probe]:
     found = [_forward(name, inputs, keep) for name, inputs, keep in calls]
     if subject.role in MODELS:
         for factor in (6.0, 200.0):
-            found += [_forward(f"{name}, weights times {factor:g}", inputs, keep, Setting(factor=factor)) for name, inputs, keep in calls[:2]]
+            found += [
+                _forward(f"{name}, weights times {factor:g}", inputs, keep, Setting(factor=factor))
+                for name, inputs, keep in calls[:2]
+            ]
+    other = _other_sizes(subject)
+    if other:
+        sizes: dict[str, Any] = dict(other)
+        case = dataclasses.replace(base_case(subject), **sizes, seed=SEED)
+        found.append(_forward("other sizes", subject.inputs(case), None, Setting(sizes=other)))
     found += own_calls.more_of(subject)
     plain, hidden = calls[0][1], next((each for _, each, _ in calls if each.mask is not None), None)
     return [*found, *conduct.probes_of(subject, plain, hidden)]
+
+
+def _other_sizes(subject: Subject) -> tuple[tuple[str, int], ...]:
+    """Other sizes, for what is written in the code as a number; none where the subject has its own."""
+    if subject.declaration.sizes or base_case(subject).heads == 1:
+        return ()
+    grouped = subject.claims.get("kv_heads") == "grouped"
+    return (("heads", 2), ("kv_heads", 1 if grouped else 2), ("d_model", 20), ("d_value", 10), ("d_ff", 36))
 
 
 Kept = Tensor | None
@@ -114,7 +131,9 @@ def _calls(subject: Subject) -> Iterator[tuple[str, Inputs, Kept]]:
         together = subject.self_attending or subject.aligned
         yield "one token", of(q_len=1, k_len=1), None
         yield "the longest sequence", of(q_len=longest, k_len=longest), None
-        if subject.role in (Role.ATTENTION, Role.MULTI_HEAD_ATTENTION) and (not together or subject.role is Role.ATTENTION):
+        if subject.role in (Role.ATTENTION, Role.MULTI_HEAD_ATTENTION) and (
+            not together or subject.role is Role.ATTENTION
+        ):
             if not subject.causal or subject.claims.get("alignment", "end") != "equal-lengths":
                 yield "more keys than queries", of(q_len=3, k_len=8), None
             if not subject.causal:
@@ -210,4 +229,3 @@ def _ids(base: Case, plain: Inputs) -> Iterator[tuple[str, Inputs, Kept]]:
     yield "the last ids", with_ids(lambda each: base.vocab - 1 - each % 3), None
     yield "an id beyond the vocabulary", with_ids(lambda each: each + base.vocab), None
     yield "a negative id", with_ids(lambda each: -1 - each), None
-

@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -17,6 +18,10 @@ from veriformer.outcome import SubjectError
 
 DRAWS = 4
 """Noisy runs behind one envelope."""
+_TABLES: "OrderedDict[object, dict[str, Answer | None]]" = OrderedDict()
+"""What candidates answer, by ground and probe: the same for every subject of one role with the same claims and weights."""
+_MOST_TABLES = 256
+_CALLED: dict[object, frozenset[str]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +44,28 @@ class Comparison:
 
     def __init__(self, grounds: Grounds, probes: Sequence[Probe], dtype: torch.dtype) -> None:
         self.grounds, self.dtype = grounds, dtype
-        self._answers: dict[tuple[str, str], Answer | None] = {}
+        subject = grounds.subject
+        self._asked_of = (
+            subject.role,
+            tuple(sorted((name, repr(value)) for name, value in subject.claims.items())),
+            grounds.case,
+        )
+        self._tables: dict[str, dict[str, Answer | None]] = {}
         self._envelopes: dict[str, Mapping[str, float]] = {}
         self.theirs: dict[str, Answer] = {}
         self.called: frozenset[str] = frozenset()
         self.probes = tuple(probe for probe in probes if self._ask_the_subject(probe))
-        with tracing() as called:
-            self.departing = tuple(probe for probe in self.probes if not self.distance(CORRECT, probe).equal)
-        self.called = frozenset(called)
+        self.called = self._called()
+        self.departing = tuple(probe for probe in self.probes if not self.distance(CORRECT, probe).equal)
+
+    def _called(self) -> frozenset[str]:
+        """The functions of the reference that a correct run calls; found out once for a role and its claims."""
+        if self._asked_of not in _CALLED:
+            with tracing() as called:
+                for probe in self.probes:
+                    self._asked(CORRECT, probe)
+            _CALLED[self._asked_of] = frozenset(called)
+        return _CALLED[self._asked_of]
 
     def _ask_the_subject(self, probe: Probe) -> bool:
         """Whether the subject can be asked at all."""
@@ -61,10 +80,20 @@ class Comparison:
 
     def answer(self, candidate: Candidate, probe: Probe) -> Answer | None:
         """What the candidate says; None where it needs weights that there are not."""
-        key = (candidate.name, probe.name)
-        if key not in self._answers:
-            self._answers[key] = self._asked(candidate, probe)
-        return self._answers[key]
+        table = self._table(probe)
+        if candidate.name not in table:
+            table[candidate.name] = self._asked(candidate, probe)
+        return table[candidate.name]
+
+    def _table(self, probe: Probe) -> "dict[str, Answer | None]":
+        known = self._tables.get(probe.name)
+        if known is None:
+            key = self.grounds.at(probe.name, probe.setting).key
+            known = {} if key is None else _TABLES.setdefault((self._asked_of, probe.name, key), {})
+            self._tables[probe.name] = known
+            while len(_TABLES) > _MOST_TABLES:
+                _TABLES.popitem(last=False)
+        return known
 
     def _asked(self, candidate: Candidate, probe: Probe) -> Answer | None:
         ground = self.grounds.at(probe.name, probe.setting)
@@ -144,19 +173,13 @@ class Comparison:
         )
 
 
-def exact(comparison: Comparison, candidates: Iterable[Candidate], until: Callable[[], bool] = lambda: False) -> list[Match]:
-    """The candidates that the subject equals wherever it was asked, in their order.
-
-    Args:
-        until: asked now and then; once it is true, what was found is enough.
-    """
-    found = []
-    for candidate in candidates:
-        if until():
-            break
-        if comparison.equal(candidate, comparison.in_order):
-            found.append(comparison.matched(candidate, comparison.probes))
-    return found
+def exact(comparison: Comparison, candidates: Iterable[Candidate]) -> list[Match]:
+    """The candidates that the subject equals wherever it was asked, in their order."""
+    return [
+        comparison.matched(candidate, comparison.probes)
+        for candidate in candidates
+        if comparison.equal(candidate, comparison.in_order)
+    ]
 
 
 def nearest(comparison: Comparison, candidates: Sequence[Candidate]) -> Match | None:
