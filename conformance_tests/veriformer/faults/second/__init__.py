@@ -8,15 +8,30 @@ from collections.abc import Mapping
 
 from veriformer.declaration import Build
 from veriformer.faults.second import bert, einsum, gpt, llama, parts, plain, sequence_first, t5, translator
+from veriformer.faults.second.near_misses import (
+    BERT_INTERLEAVED,
+    CAPPED_AND_ALIGNED,
+    DECODER_OF_DICTS,
+    EINSUM_LAYER,
+    FUSED_SEQUENCE_FIRST,
+    GPT_INPUTS_FIRST,
+    GROUPS_ON_AN_AXIS,
+    LLAMA_IN_COMPLEX_NUMBERS,
+    MATRIX_FOR_EACH_HEAD,
+    NORM_BY_ITS_FORMULA,
+    RELU_WITHOUT_A_COMPARISON,
+    T5_HEADS_FIRST,
+    TRANSLATOR_OF_DICTS,
+)
 
 MEMBERS = (plain, parts, einsum, sequence_first, translator, gpt, llama, bert, t5)
-"""Every style: a module with ``FAULTY``, builds by the id of the fault in them, and ``CORRECT``."""
+"""Every style: a module with ``SECOND``, builds by the id of the fault in them, and ``CORRECT``."""
 
 
 def _collected() -> dict[str, tuple[Build, ...]]:
     found: dict[str, tuple[Build, ...]] = {}
     for member in MEMBERS:
-        for slug, builds in member.FAULTY.items():
+        for slug, builds in member.SECOND.items():
             found[slug] = (*found.get(slug, ()), *builds)
     return found
 
@@ -24,4 +39,21 @@ def _collected() -> dict[str, tuple[Build, ...]]:
 SECOND: Mapping[str, tuple[Build, ...]] = _collected()
 CORRECT: tuple[Build, ...] = tuple(build for member in MEMBERS for build in member.CORRECT)
 
-__all__ = ["CORRECT", "MEMBERS", "SECOND"]
+__all__ = [
+    "BERT_INTERLEAVED",
+    "CAPPED_AND_ALIGNED",
+    "CORRECT",
+    "DECODER_OF_DICTS",
+    "EINSUM_LAYER",
+    "FUSED_SEQUENCE_FIRST",
+    "GPT_INPUTS_FIRST",
+    "GROUPS_ON_AN_AXIS",
+    "LLAMA_IN_COMPLEX_NUMBERS",
+    "MATRIX_FOR_EACH_HEAD",
+    "MEMBERS",
+    "NORM_BY_ITS_FORMULA",
+    "RELU_WITHOUT_A_COMPARISON",
+    "SECOND",
+    "T5_HEADS_FIRST",
+    "TRANSLATOR_OF_DICTS",
+]

@@ -58,7 +58,10 @@ class Bert(nn.Module):
     def __init__(self, config, fault=None):
         super().__init__()
         self.fault = fault
-        self.words, self.places = nn.Embedding(config.vocab, config.d_model), nn.Embedding(config.max_len, config.d_model)
+        self.words, self.places = (
+            nn.Embedding(config.vocab, config.d_model),
+            nn.Embedding(config.max_len, config.d_model),
+        )
         self.kinds = nn.Embedding(config.segment_count, config.d_model) if config.segments else None
         self.entrance = nn.LayerNorm(config.d_model, eps=config.eps)
         self.layer = nn.ModuleList(Layer(config, fault) for _ in range(config.layers))
@@ -115,7 +118,7 @@ _FAULTS = (
     "pre-norm-in-a-post-norm-model",
 )  # fmt: skip
 
-FAULTY = {
+SECOND = {
     **{fault: (build_bert(fault, tied=True),) for fault in _FAULTS},
     "segments-lost-in-a-model": (build_bert("segments-lost-in-a-model", tied=True, segments=True),),
     "segment-of-the-first-token": (build_bert("segment-of-the-first-token", tied=True, segments=True),),

@@ -189,7 +189,7 @@ _IN_A_LAYER = (
     "eps-outside-the-root", "unbiased-variance", "mean-not-subtracted", "gain-never-applied", "eps-far-too-large", "activation-missing",
 )  # fmt: skip
 
-FAULTY = {
+SECOND = {
     **{fault: (build_einsum_attention(fault),) for fault in _SCORES},
     **{fault: (build_einsum_attention(fault), build_einsum_layer(fault)) for fault in _MASKS},
     "heads-masks-merged-by-any": (build_einsum_attention("heads-masks-merged-by-any"),),

@@ -42,7 +42,7 @@ class Attention(nn.Module):
         return keys, values
 
     def forward(self, x, past, real):
-        batch, time, features = x.shape
+        batch, time, _ = x.shape
         query, key, value = self.c_attn(x).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         key, value = self.joined(past, key, value)
         scores = query @ key.mT / key.shape[-1] ** 0.5
@@ -126,8 +126,8 @@ class GPT(nn.Module):
             where = where * (torch.arange(ids.shape[1], device=ids.device) == 0)[:, None]
         x, layers = self.wte(ids) + where, []
         for block, own in zip(self.h, past.layers, strict=True):
-            x, own = block(x, own, self.shown(real))
-            layers.append(own)
+            x, known = block(x, own, self.shown(real))
+            layers.append(known)
         if self.fault != "final-norm-never-called":
             x = self.ln_f(x)
         logits = x @ self.wte.weight.t() if self.lm_head is None else self.lm_head(x)
@@ -176,14 +176,14 @@ _CACHED = (
     "cache-reordered-by-the-inverse",
 )  # fmt: skip
 _WHOLE = (
-    "causal-transposed", "causal-without-diagonal", "causal-one-too-many", "causal-window", "mask-dropped-under-causality",
+    "causal-transposed", "causal-one-too-many", "causal-window", "mask-dropped-under-causality",
     "residual-taken-after-the-norm", "final-norm-never-called", "softmax-inside-the-model",
     "logits-one-word-short", "position-table-one-row-short", "positions-clamped-in-a-model", "logits-squeezed",
     "empty-sequence-invented", "positions-by-index-under-left-padding", "padding-counted-from-the-other-end",
     "positions-for-the-first-token-only",
 )  # fmt: skip
 
-FAULTY = {
+SECOND = {
     **{fault: (build_cached_gpt(fault, tied=True),) for fault in _CACHED},
     **{fault: (build_gpt(fault, tied=True),) for fault in _WHOLE},
 }

@@ -70,12 +70,17 @@ class Grouped(nn.Module):
     def parted(self, x, memory):
         rows = self.wqkv.weight.split([each * self.size for each in self.many])
         inputs = (x, memory, memory)
-        return (functional.linear(i, w).unflatten(-1, (-1, self.size)).transpose(1, 2) for i, w in zip(inputs, rows, strict=True))
+        return (
+            functional.linear(i, w).unflatten(-1, (-1, self.size)).transpose(1, 2)
+            for i, w in zip(inputs, rows, strict=True)
+        )
 
     def forward(self, x, memory=None, mask=None, places=None, past=None):
         memory = x if memory is None else memory
         q, k, v = self.parted(x, memory)
-        here, there = (torch.arange(each.shape[1], device=x.device) if places is None else places for each in (x, memory))
+        here, there = (
+            torch.arange(each.shape[1], device=x.device) if places is None else places for each in (x, memory)
+        )
         q = turned(q, here, self.config, self.fault)
         if self.fault != "queries-turned-alone":
             k = turned(k, there[:, :1].expand_as(there) if self.late(past, there) else there, self.config, self.fault)
@@ -95,7 +100,9 @@ class Grouped(nn.Module):
         return self.wo(y.transpose(1, 2).flatten(2)), (k, v)
 
     def late(self, past, there):
-        return self.fault == "chunk-turned-by-one-angle" and past is not None and past[0].shape[2] and there.shape[1] > 1
+        return (
+            self.fault == "chunk-turned-by-one-angle" and past is not None and past[0].shape[2] and there.shape[1] > 1
+        )
 
 
 class Rotating(Grouped):
@@ -147,11 +154,13 @@ class Llama(nn.Module):
         places = torch.where(real, real.cumsum(1) - 1, torch.arange(real.shape[1], device=ids.device))
         if self.fault == "cache-position-off-by-one" and places.shape[1] > time:
             places = (places - 1).clamp(min=0)
-        places = places[:, :time] if self.fault == "new-positions-counted-from-zero" else places[:, places.shape[1] - time :]
+        places = (
+            places[:, :time] if self.fault == "new-positions-counted-from-zero" else places[:, places.shape[1] - time :]
+        )
         x, known = self.embed(ids), []
         for layer, own in zip(self.layers, past, strict=True):
-            x, own = layer.go(x, real[:, None, None], places, own)
-            known.append(own)
+            x, longer = layer.go(x, real[:, None, None], places, own)
+            known.append(longer)
         return self.lm_head(x if self.fault == "final-norm-never-called" else self.norm(x)), (known, real)
 
     def forward(self, ids, mask=None):
@@ -173,7 +182,14 @@ def steps():
     )
 
 
-LAYER = {"norm": "pre", "normalization": "rms", "positions": "rotary", "activation": "swiglu", "bias": False, "kv_heads": "grouped"}
+LAYER = {
+    "norm": "pre",
+    "normalization": "rms",
+    "positions": "rotary",
+    "activation": "swiglu",
+    "bias": False,
+    "kv_heads": "grouped",
+}
 
 
 def build_rotary(fault=None, **claims):
@@ -190,7 +206,12 @@ def build_llama_layer(fault=None, **claims):
 
 def build_llama(fault=None, **claims):
     sides = ("right", "left", "interior")
-    return declare("causal-lm", Llama, fault, **{**LAYER, "cache": True, "steps": steps(), "padding_sides": sides, "eps": 1e-6, **claims})
+    return declare(
+        "causal-lm",
+        Llama,
+        fault,
+        **{**LAYER, "cache": True, "steps": steps(), "padding_sides": sides, "eps": 1e-6, **claims},
+    )
 
 
 _TURNING = (
@@ -200,8 +221,11 @@ _TURNING = (
 )  # fmt: skip
 _CACHED = ("new-positions-counted-from-zero", "cache-position-off-by-one", "chunk-turned-by-one-angle")
 
-FAULTY = {
-    **{fault: (build_rotary(fault), build_rotary(fault, rotary_pairing="adjacent", rotary_base=500000.0)) for fault in _TURNING},
+SECOND = {
+    **{
+        fault: (build_rotary(fault), build_rotary(fault, rotary_pairing="adjacent", rotary_base=500000.0))
+        for fault in _TURNING
+    },
     "rotary-base-ignored": (build_rotary("rotary-base-ignored", rotary_base=500000.0),),
     "rotary-scaling-multiplied": (build_rotary("rotary-scaling-multiplied", rotary_scaling=4.0),),
     "values-turned-with-the-keys": (build_rotating("values-turned-with-the-keys"),),

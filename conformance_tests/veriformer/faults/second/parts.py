@@ -256,7 +256,7 @@ _ANY_TABLE = (
 _LEARNED = ("table-detached", "positions-clamped", "positions-taken-modulo")
 _SCALES = ("embedding-scale-forgotten", "embedding-scale-twice", "embedding-scale-inverted")
 
-FAULTY = {
+SECOND = {
     **{fault: (build_layer_norm(fault), build_rms_norm(fault)) for fault in _BOTH_NORMS},
     **{
         fault: (build_layer_norm(fault),)

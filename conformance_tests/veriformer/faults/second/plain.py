@@ -130,7 +130,7 @@ _CAUSAL = (
 _WINDOW = ("window-one-too-wide", "window-one-too-narrow")
 _CAP = ("scores-clamped-at-the-cap", "cap-claimed-only")
 
-FAULTY = {
+SECOND = {
     **{fault: (build_attention(fault),) for fault in _ANYWHERE},
     **{fault: (build_attention(fault, causal=True),) for fault in _CAUSAL},
     **{fault: (build_attention(fault, causal=True, sliding_window=True),) for fault in _WINDOW},

@@ -197,7 +197,7 @@ _TABLE = (
     "positions-along-the-batch",
 )  # fmt: skip
 
-FAULTY = {
+SECOND = {
     **{fault: (build_fused_layer(fault), build_fused_layer(fault, norm="pre")) for fault in _BOTH_PLACEMENTS},
     **{
         fault: (build_fused_layer(fault), build_fused_encoder(fault, norm="pre", activation="gelu"))

@@ -25,7 +25,9 @@ def bucket_of(apart, buckets, reach, *, both_ways, fault=None):
     else:
         apart = (-apart).clamp(min=0)
     exact = buckets // 2
-    ratio = torch.log(apart.clamp(min=1) / exact) / math.log((reach + 8 * (fault == "buckets-max-distance-off-by-one")) / exact)
+    ratio = torch.log(apart.clamp(min=1) / exact) / math.log(
+        (reach + 8 * (fault == "buckets-max-distance-off-by-one")) / exact
+    )
     shared = ratio * (buckets - exact)
     shared = shared.ceil() if fault == "buckets-rounded-up" else torch.floor(shared + 1e-9)
     return first + torch.where(apart < exact, apart, (exact + shared.long()).clamp(max=buckets - 1))
@@ -84,7 +86,11 @@ def distances_alone(config, fault=None):
         if fault == "alibi-future-rewarded":
             distance = -distance
         by = torch.tensor(slopes(config.heads, fault), dtype=torch.float64)[:, None, None]
-        return by * distance.abs() if fault == "alibi-sign-lost" else -by * (distance if fault == "alibi-future-rewarded" else distance.abs())
+        return (
+            by * distance.abs()
+            if fault == "alibi-sign-lost"
+            else -by * (distance if fault == "alibi-future-rewarded" else distance.abs())
+        )
 
     return alibi
 
@@ -112,7 +118,10 @@ class Layer(nn.Module):
         super().__init__()
         self.fault = fault
         self.look, self.read = Relation(config, fault), Relation(config) if reads else None
-        self.wi, self.wo = nn.Linear(config.d_model, config.d_ff, bias=False), nn.Linear(config.d_ff, config.d_model, bias=False)
+        self.wi, self.wo = (
+            nn.Linear(config.d_model, config.d_ff, bias=False),
+            nn.Linear(config.d_ff, config.d_model, bias=False),
+        )
         self.norms = nn.ModuleList(RootMeanSquare(config, fault) for _ in range(2 + reads))
         self.drop = nn.Dropout(config.dropout)
 
@@ -195,16 +204,26 @@ _BUCKETS = (
 )  # fmt: skip
 BOTH_WAYS = {"bias_kind": "relative", "direction": "bidirectional"}
 
-FAULTY = {
+SECOND = {
     **{fault: (build_bias(fault), build_bias(fault, direction="bidirectional")) for fault in _SLOPES},
     **{fault: (build_bias(fault),) for fault in ("alibi-exponents-from-zero", "alibi-distance-squared")},
     "alibi-future-rewarded": (build_bias("alibi-future-rewarded", direction="bidirectional"),),
     **{fault: (build_bias(fault, bias_kind="relative"), build_bias(fault, **BOTH_WAYS)) for fault in _BUCKETS},
     "buckets-sign-ignored": (build_bias("buckets-sign-ignored", **BOTH_WAYS),),
-    "bias-queries-at-the-start": (build_bias("bias-queries-at-the-start"), build_bias("bias-queries-at-the-start", **BOTH_WAYS)),
+    "bias-queries-at-the-start": (
+        build_bias("bias-queries-at-the-start"),
+        build_bias("bias-queries-at-the-start", **BOTH_WAYS),
+    ),
     "distances-weighed-by-position": (build_stack("distances-weighed-by-position"),),
     "bias-never-added": (build_stack("bias-never-added"),),
     "memory-mask-not-passed-on": (build_t5("memory-mask-not-passed-on"),),
 }
 
-CORRECT = (build_bias(), build_bias(direction="bidirectional"), build_bias(bias_kind="relative"), build_bias(**BOTH_WAYS), build_stack(), build_t5())
+CORRECT = (
+    build_bias(),
+    build_bias(direction="bidirectional"),
+    build_bias(bias_kind="relative"),
+    build_bias(**BOTH_WAYS),
+    build_stack(),
+    build_t5(),
+)

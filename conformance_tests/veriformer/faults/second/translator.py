@@ -196,7 +196,9 @@ class Translator(Functional):
         self.encoder, self.decoder = stack_weights(config, reads=False), stack_weights(config, reads=True)
 
     def entered(self, ids, table):
-        x = functional.embedding(ids, table) * (self.config.d_model**0.5 if self.config.embedding_scale == "root-d_model" else 1.0)
+        x = functional.embedding(ids, table) * (
+            self.config.d_model**0.5 if self.config.embedding_scale == "root-d_model" else 1.0
+        )
         return x + waves(ids.shape[1], self.config.d_model).to(x) if self.config.positions == "sinusoidal" else x
 
     def forward(self, source, target, source_mask=None, target_mask=None):
@@ -233,7 +235,7 @@ _ORDER = (
 )  # fmt: skip
 _STACKED = ("memory-for-the-first-layer-only", "memory-mask-for-the-first-layer-only", "last-decoder-layer-only")
 
-FAULTY = {
+SECOND = {
     **{fault: (build_decoder_layer(fault), build_translator(fault, **ORIGINAL)) for fault in _READING},
     "cross-attention-as-self-attention": (build_decoder("cross-attention-as-self-attention", causal=True, norm="pre"),),
     "memory-mask-not-passed-on": (
