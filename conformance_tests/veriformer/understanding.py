@@ -1,22 +1,55 @@
 """Understanding: the weights of a subject under the reference's names, given by its adapter or found without one."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from veriformer.declaration import UsageError
+from veriformer.faults.fault import patched
 from veriformer.mapping import LayoutError, NotUnderstood, Understood, automatic
 from veriformer.outcome import NotChecked
 from veriformer.subjects import Instance, Subject
+from veriformer.variants import Variant
 from veriformer_reference.build import build
 
 GIVE_A_MAPPING = "give a mapping: weights=, a function from the module to its tensors by the reference's names"
 
 
 def understood(subject: Subject) -> Understood | NotUnderstood:
-    """What the subject computes, and where its weights are: as claimed, under other legal claims, or with a catalogued fault."""
-    return automatic(subject)
+    """What the subject computes, and where its weights are: as claimed, under other legal claims, or with a catalogued fault.
+
+    A fault that is the right function with its weights stored otherwise (a square matrix transposed) is no fault in a subject that
+    nobody told the names of its weights of, and is not called one.
+    """
+    found = automatic(subject)
+    if isinstance(found, Understood) and found.variant.faults and _is_a_relabelling(found.variant, subject):
+        return NotUnderstood(
+            f"it computes what {found.variant.name} would, which is also what a right one does that stores its weights otherwise"
+        )
+    return found
+
+
+_RELABELLINGS: dict[tuple[object, ...], bool] = {}
+
+
+def _is_a_relabelling(variant: Variant, subject: Subject) -> bool:
+    """Whether the faulty reference, its weights' names unknown, is found to be the right one."""
+    key = (variant.role, variant.name, str(subject.claims))
+    if key not in _RELABELLINGS:
+        patches = tuple(patch for fault in variant.faults for patch in fault.patches)
+        unnamed = dataclasses.replace(
+            subject.declaration,
+            name=f"reference with {variant.name}",
+            build=lambda config: build(variant.role, config),
+            weights=None,
+            during=lambda: patched(patches),
+        )
+        right = dataclasses.replace(variant, faults=())
+        found = automatic(Subject(unnamed), candidates=[right])
+        _RELABELLINGS[key] = isinstance(found, Understood) and not found.variant.faults
+    return _RELABELLINGS[key]
 
 
 def weights_if_known(instance: Instance) -> Mapping[str, Tensor] | None:
