@@ -81,16 +81,16 @@ def _mentions(line: str, name: str) -> bool:
 
 def _stack(name: Name) -> str:
     """What stands before the layer's number: ``stack.layers``, or ``encoder.layers``."""
-    words = []
+    words: list[str] = []
     for each in name:
         if isinstance(each, Counter):
-            return ".".join(words)
+            return "".join(words)
         words.append(each)
     return ""
 
 
 def _quoted(name: Name) -> str:
-    said = ".".join(each if isinstance(each, str) else f"{{{_count(each)}}}" for each in name)
+    said = "".join(each if isinstance(each, str) else f"{{{_count(each)}}}" for each in name)
     return f'f"{said}"' if "{" in said else f'"{said}"'
 
 
@@ -132,7 +132,7 @@ def _lines(rule: Rule, layout: Layout, shapes: Mapping[str, tuple[int, ...]]) ->
     elif len(parts) == 1 and rule.stored > counts[0]:
         stored = f"{stored}[: -{rule.stored - counts[0]}]"
     if len(parts) == 1:
-        line = _by_feature(stored, rule, counts, layout.config) if rule.order.feature_first else stored
+        line = _by_feature(stored, counts, layout.config) if rule.order.feature_first else stored
         yield f"{parts[0]} = {line}{'[None]' if reshaped[0] else ''}"
         return
     yield f"stored = {stored}"
@@ -140,7 +140,7 @@ def _lines(rule: Rule, layout: Layout, shapes: Mapping[str, tuple[int, ...]]) ->
     yield f"pieces = {cut}"
     for index, part in enumerate(parts):
         piece = f"pieces[{index}]{join}"
-        yield f"{part} = {_by_feature(piece, rule, counts, layout.config) if rule.order.feature_first else piece}"
+        yield f"{part} = {_by_feature(piece, counts, layout.config) if rule.order.feature_first else piece}"
 
 
 def _stored(rule: Rule) -> str:
@@ -183,19 +183,19 @@ def _heads_of(count: int, config: Config) -> str:
     return ROLES_OF_HEADS[count == config.heads * config.d_head]
 
 
-def _by_feature(expression: str, rule: Rule, counts: Sequence[int], config: Config) -> str:
+def _by_feature(expression: str, counts: Sequence[int], config: Config) -> str:
     heads = _heads_of(counts[0], config)
     return f"{expression}.unflatten(0, (-1, {heads})).transpose(0, 1).flatten(0, 1)"
 
 
 def _zeros(name: Name) -> Iterator[str]:
     """A bias of which no number matters, as long as the weight beside it has rows."""
-    weight = (*name[:-1], "weight")
+    weight = (*name[:-1], str(name[-1]).removesuffix("bias") + "weight")
     yield f"found[{_quoted(name)}] = found[{_quoted(weight)}].new_zeros(len(found[{_quoted(weight)}]))"
 
 
 def _at_zero(name: Name) -> str:
-    return ".".join(each if isinstance(each, str) else each.at(0) for each in name)
+    return "".join(each if isinstance(each, str) else each.at(0) for each in name)
 
 
 def _counted(name: Name, shapes: Mapping[str, tuple[int, ...]]) -> int:

@@ -58,7 +58,7 @@ def hypotheses(module: nn.Module, known: Places, measured: Mapping[int, Reading]
     Args:
         measured: how matrices are stored of which that is known, by the parameter's id.
     """
-    parameters = held(module)
+    parameters = held(module) if known.any else []
     possible: dict[str, list[Choice]] = {}
     for each in parameters:
         found = choices(each, known)
@@ -76,7 +76,7 @@ def _read_key(each: Held) -> object:
 
 def _fill_key(each: Held) -> object:
     square = len(each.shape) > 1 and each.shape[0] == each.shape[-1]
-    return _read_key(each), re.sub(r"[.]\d+", "", each.name) if square else ""
+    return _read_key(each), re.sub("[0-9]+", "", each.name) if square else ""
 
 
 def _joint(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,12 +37,12 @@ class Counter:
 
 
 Name = tuple[str | Counter, ...]
-"""A parameter's name, word by word."""
+"""A parameter's name, in pieces: numbers, and what stands between them."""
 
 
 def named(name: Name, layer: int, head: int) -> str:
     """The name in one layer, for one head."""
-    return ".".join(each if isinstance(each, str) else each.at(layer if each.of == "layer" else head) for each in name)
+    return "".join(each if isinstance(each, str) else each.at(layer if each.of == "layer" else head) for each in name)
 
 
 @dataclass(frozen=True)
@@ -283,24 +284,22 @@ def _by_head(sources: tuple[Name, ...]) -> tuple[Name, ...]:
 
 
 def _words(name: str) -> Name:
-    return tuple(name.split("."))
+    return tuple(re.findall(r"[0-9]+|[^0-9]+", name))
 
 
 def _layered(name: str) -> Name:
     """A name of the reference, with its layer counted."""
-    words = name.split(".")
+    words = _words(name)
     return tuple(
-        Counter("layer", 1, 0) if before == "layers" and word.isdecimal() else word
+        Counter("layer", 1, 0) if str(before).endswith("layers.") else word
         for before, word in zip(("", *words), words, strict=False)
     )
 
 
 def _layer(parts: Sequence[str]) -> int | None:
     """The one layer that all parts are of."""
-    found = set()
-    for name in parts:
-        words = name.split(".")
-        found.add(int(words[words.index("layers") + 1]) if "layers" in words else None)
+    seen = [re.search(r"layers[.]([0-9]+)[.]", name) for name in parts]
+    found = {None if each is None else int(each[1]) for each in seen}
     return found.pop() if len(found) == 1 else None
 
 
@@ -315,8 +314,10 @@ def _template(first: Plain | None, others: Sequence[Plain]) -> list[Name] | None
         return None
     result = []
     for index, name in enumerate(first.sources):
-        words = name.split(".")
-        later = [(each, _layer(each.parts) or 0, each.sources[index].split(".")) for each in others]
+        words = [str(word) for word in _words(name)]
+        later = [
+            (each, _layer(each.parts) or 0, [str(word) for word in _words(each.sources[index])]) for each in others
+        ]
         made: list[str | Counter] = []
         for place, word in enumerate(words):
             if any(len(said) != len(words) for _, _, said in later):

@@ -66,20 +66,18 @@ def from_gradients(
     Args:
         rows: reads a tensor of a parameter's shape as ``rows columns``, or ``rows`` of a vector.
     """
+    if not parameters:
+        return {}
     if not output.requires_grad:
         return None
     taken: dict[str, list[Tensor]] = {name: [] for name in parameters}
     for direction in directions(output):
         loss = (output * direction.to(output)).sum()
-        found = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, allow_unused=True)
-        for (name, parameter), gradient in zip(parameters.items(), found, strict=True):
-            dense = (
-                torch.zeros_like(parameter)
-                if gradient is None
-                else gradient.to_dense()
-                if gradient.is_sparse
-                else gradient
-            )
+        found = torch.autograd.grad(
+            loss, list(parameters.values()), retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        for name, gradient in zip(parameters, found, strict=True):
+            dense = gradient.to_dense() if gradient.is_sparse else gradient
             own = rows(name, dense.detach().double().cpu())
             taken[name].append(own[:, None] if own.dim() == 1 else own @ _projection(own.shape[1]))
     widths = {name: _width(rows(name, parameter.detach())) for name, parameter in parameters.items()}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from veriformer.case import SHOWN, Case
 from veriformer.declaration import Unsupported
 from veriformer.inputs import Inputs, generator
-from veriformer.mapping.tensors import held
+from veriformer.mapping.tensors import changed, held
 from veriformer.preflight import probe_case
 from veriformer.subjects import Subject
 from veriformer_spec.role import MODELS, Role
@@ -83,3 +83,4 @@ def drawn(module: nn.Module, seed: int) -> None:
         size = 1.0 if each.is_vector else 1.0 / math.sqrt(max(each.tensor.shape[-2:]))
         value = torch.randn(each.shape, generator=random, dtype=torch.float64) * size
         each.tensor.data.copy_(value.float().to(each.tensor))
+    changed(module)

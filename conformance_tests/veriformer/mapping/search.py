@@ -16,7 +16,7 @@ from veriformer.inputs import Inputs
 from veriformer.mapping import hypotheses, matching, symmetric, tries
 from veriformer.mapping.adapter import attributes
 from veriformer.mapping.joining import Joined, joined
-from veriformer.mapping.layout import Layout, LayoutError
+from veriformer.mapping.layout import Layout, LayoutError, named, reference_shapes
 from veriformer.mapping.probing import drawn, mapping_case, probe_inputs
 from veriformer.mapping.symmetric import Hypothesis, Places
 from veriformer.mapping.tensors import Held, held, kept
@@ -69,7 +69,7 @@ SAME = {torch.float64: 1e-9, torch.float32: 5e-4}
 """How far apart, relative to the largest number, two outputs under symmetric weights may be to be worth a closer look."""
 CLOSER_LOOKS = 6
 """Hypotheses of equal symmetric output whose rows are compared, for one variant."""
-BUDGET = 8.0
+BUDGET = 4.0
 """Seconds of computing after which no further alternative is tried."""
 _KEPT: "OrderedDict[tuple[int, torch.dtype, torch.dtype], tuple[Declaration, Understood | NotUnderstood]]" = (
     OrderedDict()
@@ -121,14 +121,17 @@ class Attempt:
     started: float
 
     def __post_init__(self) -> None:
-        self.parameters: list[Held] = held(self.module)
+        claimed = reference_shapes(self.subject.role, self.instance.config)
+        # tables that are kept as frozen parameters are weights only where the reference has some
+        self.parameters: list[Held] = [each for each in held(self.module) if claimed or each.tensor.requires_grad]
         self.outputs: dict[Places, Remembered | str] = {}
         self.said: dict[object, Tensor] = {}
         self.tied = False
         self.saying = attributes(self.module, self.instance.config)
         self.computing = time.process_time()
         matching.require_gradients(self.module)
-        drawn(self.module, 0)
+        if self.parameters:
+            drawn(self.module, 0)
         self.measured = hypotheses.measured_readings(self.module, lambda: self.instance(self.inputs, grad=True))
 
     def run(self, candidates: Iterable[Variant]) -> Understood | NotUnderstood:
@@ -265,21 +268,18 @@ class Attempt:
         theirs = dict(reference.named_parameters())
         own: dict[str, Tensor] = {each.name: each.tensor for each in self.parameters}
 
-        def their_rows(_: str, tensor: Tensor) -> Tensor:
-            return tensor.reshape(-1) if symmetric.is_vector(tuple(tensor.shape)) else tensor
-
         def own_rows(name: str, tensor: Tensor) -> Tensor:
             return hypothesis[name].reading.of(tensor)
 
         if by_differences:
             with variant.running():
-                expected = matching.from_differences(theirs, their_rows, lambda: called(reference, self.inputs))
+                expected = matching.from_differences(theirs, self._their_rows, lambda: called(reference, self.inputs))
             seen: matching.Fingerprints | None = matching.from_differences(
                 own, own_rows, lambda: self.instance(self.inputs)
             )
         else:
             with variant.running(), torch.enable_grad():
-                made = matching.from_gradients(theirs, their_rows, called(reference, self.inputs))
+                made = matching.from_gradients(theirs, self._their_rows, called(reference, self.inputs))
             seen = matching.from_gradients(own, own_rows, self.instance(self.inputs, grad=True))
             if made is None or seen is None:
                 return None
@@ -287,7 +287,7 @@ class Attempt:
         assert seen is not None
         matches = matching.matched(seen, expected, self.subject.rounds_to)
         self.tied = any(each.tied for each in matches.values())
-        counts = {name: len(their_rows(name, each)) for name, each in theirs.items()}
+        counts = {name: len(self._their_rows(name, each)) for name, each in theirs.items()}
         dead = matching.silent(expected, self.subject.rounds_to)
         return joined(
             self.subject.role,
@@ -301,12 +301,36 @@ class Attempt:
             self.saying,
         )
 
+    def _lacking(self, layout: Layout) -> list[str]:
+        """Parameters that the subject has not, though they do something where nothing is wrong."""
+        if not layout.silent:
+            return []
+        right = Variant(role=self.subject.role, config=layout.built)
+        with right.running(), torch.enable_grad():
+            reference = right.built()
+            assert isinstance(reference, nn.Module)
+            symmetric.fill_reference(reference, right.config)
+            prints = matching.from_gradients(
+                dict(reference.named_parameters()), self._their_rows, called(reference, self.inputs)
+            )
+        idle = matching.silent(prints or {}, self.subject.rounds_to)
+        said = {named(name, layer, 0) for name in layout.silent for layer in range(layout.config.layers)}
+        return sorted(name for name, _ in reference.named_parameters() if name in said and name not in idle)
+
+    @staticmethod
+    def _their_rows(_: str, tensor: Tensor) -> Tensor:
+        return tensor.reshape(-1) if symmetric.is_vector(tuple(tensor.shape)) else tensor
+
     def _verified(self, variant: Variant, reference: nn.Module, found: Joined) -> Understood | NotUnderstood:
         """Whether both agree on fresh random weights."""
         assert found.layout is not None
+        lacking = self._lacking(found.layout) if variant.faults else []
+        if lacking:
+            return NotUnderstood(f"the subject has no {', '.join(lacking)}", placed=True, partial=found.partial)
         worst = 0.0
         for seed in (1, 2):
-            drawn(self.module, seed)
+            if self.parameters:
+                drawn(self.module, seed)
             try:
                 weights = found.layout.weights(self.module, self.instance.config)
             except LayoutError as error:
@@ -362,8 +386,8 @@ class Remembered:
 def _apart(output: Tensor, expected: Tensor) -> float:
     if output.shape != expected.shape:
         return float("inf")
-    largest = float(expected.abs().max())
-    apart = float((output - expected).abs().max())
+    largest = float(expected.detach().abs().max())
+    apart = float((output - expected).detach().abs().max())
     return float("inf") if math.isnan(apart) else apart / max(largest, 1e-300)
 
 

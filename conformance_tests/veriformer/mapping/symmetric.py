@@ -14,11 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from veriformer.inputs import generator
-from veriformer.mapping.tensors import WHOLE, Held, Reading, held, readings
+from veriformer.mapping.tensors import WHOLE, Held, Reading, changed, held, readings
+from veriformer_reference import position
 from veriformer_spec.config import Config
 
-EQUAL_ROWS = ("positions.table", "segment_table")
-"""Tables of the reference whose rows are all filled alike: nobody knows from which row on an implementation reads its own."""
 EQUAL_COLUMNS = ("relative.table",)
 """Tables of the reference with a column for each head."""
 MOST = 96
@@ -59,6 +58,12 @@ def equal_columns(rows: int, columns: int) -> Tensor:
     return (_drawn((rows,), positive=True) - 1)[:, None].expand(rows, columns)
 
 
+def _has_equal_rows(module: nn.Module, name: str) -> bool:
+    """Whether all rows of a table are filled alike: nobody knows from which row on an implementation reads its positions."""
+    owner = module.get_submodule(name.rpartition(".")[0])
+    return isinstance(owner, position.LearnedEncoding) or name.endswith("segment_table")
+
+
 def is_vector(shape: tuple[int, ...]) -> bool:
     """Whether at most one axis is longer than one."""
     return math.prod(shape) == max(shape, default=1)
@@ -84,6 +89,11 @@ class Places:
     biases: frozenset[tuple[int, int]]
     matrices: Mapping[int, frozenset[int]] = field(hash=False)
     totals: Mapping[int, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a place for anything."""
+        return bool(self.vectors or self.matrices or self.tables or self.biases)
 
     def base(self, rows: int, known: frozenset[int]) -> int:
         """How many rows the block has that so many rows repeat; 0 where none is known."""
@@ -116,7 +126,7 @@ def places(module: nn.Module, config: Config) -> Places:
         shape = tuple(parameter.shape)
         if name.endswith(EQUAL_COLUMNS):
             biases.add((shape[0], shape[1]))
-        elif name.endswith(EQUAL_ROWS):
+        elif _has_equal_rows(module, name):
             tables.add((shape[0], shape[1]))
         elif is_vector(shape):
             vectors.add(parameter.numel())
@@ -145,7 +155,7 @@ def fill_reference(module: nn.Module, config: Config) -> None:
         shape = tuple(parameter.shape)
         if name.endswith(EQUAL_COLUMNS):
             value = equal_columns(shape[0], shape[1])
-        elif name.endswith(EQUAL_ROWS):
+        elif _has_equal_rows(module, name):
             value = equal_rows(shape[0], shape[1])
         elif is_vector(shape):
             value = vector(parameter.numel(), known.base(parameter.numel(), known.vectors)).reshape(shape)
@@ -186,8 +196,8 @@ def choices(each: Held, known: Places) -> list[Choice]:
         for reading in readings(shape, set(known.matrices) | {columns for _, columns in known.tables | known.biases}):
             rows, columns = reading.of(torch.empty(shape, device="meta")).shape
             found += _matrix_choices(each, reading, rows, columns, known)
-    base = known.base(count, known.vectors) if known.vectors else 0
-    if base and not isinstance(each.owner, nn.Linear if not each.is_vector else ()):
+    base = known.base(count, known.vectors) if known.vectors and not found else 0
+    if base and not (isinstance(each.owner, nn.Linear) and not each.is_vector):
         found.append(Choice(WHOLE, "vector", base))
     return found
 
@@ -197,6 +207,9 @@ def _matrix_choices(each: Held, reading: Reading, rows: int, columns: int, known
     own = known.matrices.get(columns, frozenset())
     base = known.base(rows, own) if rows <= known.totals.get(columns, 0) else 0
     looked_up = isinstance(each.owner, nn.Embedding)
+    longer = max((each for each in own if each < rows and each % known.d_head), default=0)
+    if not base and not isinstance(each.owner, nn.Linear):
+        base = longer  # a vocabulary with room to grow
     if (rows, columns) in known.biases:
         yield Choice(reading, "equal-columns")
     if table and looked_up and rows not in own:
@@ -204,7 +217,9 @@ def _matrix_choices(each: Held, reading: Reading, rows: int, columns: int, known
     if base:
         for inner in known.inner(rows, columns, base) if not looked_up else (1,):
             yield Choice(reading, "matrix", base, inner)
-    if table and not (looked_up and rows not in own) and not isinstance(each.owner, nn.Linear):
+    fewest = min((count for count, width in known.tables if width == columns), default=0)
+    likely = not base or (rows != columns and rows >= fewest)
+    if table and likely and not (looked_up and rows not in own) and not isinstance(each.owner, nn.Linear):
         yield Choice(reading, "equal-rows")
 
 
@@ -212,5 +227,7 @@ def _matrix_choices(each: Held, reading: Reading, rows: int, columns: int, known
 def fill_subject(module: nn.Module, hypothesis: Hypothesis) -> None:
     """Give a subject its symmetric weights, as one hypothesis has it."""
     for each in held(module):
-        choice = hypothesis[each.name]
-        choice.reading.put(each.tensor.data, choice.value(each.shape).to(each.tensor))
+        choice = hypothesis.get(each.name)
+        if choice is not None:
+            choice.reading.put(each.tensor.data, choice.value(each.shape).to(each.tensor))
+    changed(module)

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -62,8 +63,8 @@ class Held:
 
     @property
     def kind(self) -> tuple[type, str]:
-        """Parameters of one kind follow one convention: the owner's class and the attribute."""
-        return type(self.owner), self.attribute
+        """Parameters of one kind follow one convention: the owner's class and the attribute, whatever it counts."""
+        return type(self.owner), re.sub("[0-9]+", "", self.attribute)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -87,6 +88,12 @@ def held(module: nn.Module) -> list[Held]:
     return trainable or found
 
 
+def changed(module: nn.Module) -> None:
+    """Tell a module that its weights are others now: what keeps something made of them drops it when it goes into training."""
+    module.train()
+    module.eval()
+
+
 @contextlib.contextmanager
 def kept(module: nn.Module) -> Iterator[None]:
     """Whatever happens inside: afterwards every parameter and buffer holds the bits it held, and no gradient is left."""
@@ -95,6 +102,7 @@ def kept(module: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
+        changed(module)
         with torch.no_grad():
             for parameter, value, gradient, trains in parameters:
                 parameter.requires_grad_(False)
