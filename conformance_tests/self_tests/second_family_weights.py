@@ -47,7 +47,9 @@ def _einsum(module: einsum.EinsumAttention) -> Named:
         named[f"{name}.weight"] = weight.permute(0, 2, 1).flatten(0, 1)
     named["output.weight"] = module.back.flatten(0, 1).t()
     if module.offsets is not None:
-        named |= {f"{name}.bias": each.flatten() for name, each in zip(("query", "key", "value"), module.offsets, strict=True)}
+        named |= {
+            f"{name}.bias": each.flatten() for name, each in zip(("query", "key", "value"), module.offsets, strict=True)
+        }
         named["output.bias"] = module.end
     return named
 
@@ -110,7 +112,11 @@ def _dict_stack(p: nn.ModuleDict) -> Named:
 def _translator(module: translator.Translator) -> Named:
     named = _under("encoder", _dict_stack(module.encoder)) | _under("decoder", _dict_stack(module.decoder))
     named["embedding.table"] = module.words
-    return named if module.others is None else named | {"target_embedding.table": module.others, "head.output.weight": module.out.t()}
+    return (
+        named
+        if module.others is None
+        else named | {"target_embedding.table": module.others, "head.output.weight": module.out.t()}
+    )
 
 
 def _gpt(module: gpt.GPT) -> Named:
@@ -125,7 +131,9 @@ def _gpt(module: gpt.GPT) -> Named:
 
 def _grouped(module: llama.Grouped) -> Named:
     rows = module.wqkv.weight.split([each * module.size for each in module.many])
-    return {f"{name}.weight": each for name, each in zip(("query", "key", "value"), rows, strict=True)} | _linear("output", module.wo)
+    return {f"{name}.weight": each for name, each in zip(("query", "key", "value"), rows, strict=True)} | _linear(
+        "output", module.wo
+    )
 
 
 def _llama_layer(module: llama.LlamaLayer) -> Named:
@@ -166,7 +174,9 @@ def _t5_stack(module: t5.Stack) -> Named:
                 named |= _linear(f"layers.{index}.{name}.{part}", linear)
         for name, norm in norms.items():
             named |= _under(f"layers.{index}.{name}", _norm(norm))
-        named |= _linear(f"layers.{index}.feed_forward.hidden", block.wi) | _linear(f"layers.{index}.feed_forward.output", block.wo)
+        named |= _linear(f"layers.{index}.feed_forward.hidden", block.wi) | _linear(
+            f"layers.{index}.feed_forward.output", block.wo
+        )
     return named
 
 

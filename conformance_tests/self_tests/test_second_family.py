@@ -67,7 +67,11 @@ def _attention(declaration: Declaration, config: Config) -> Iterator[tuple[Any, 
     for queries, keys in lengths:
         for mask in _masks(declaration, 4, 4, queries, keys):
             size = 6 if declaration.claims["value_size"] == "key-size" else 5
-            parts = (_normal(1, 4, 4, queries, 6), _normal(2, 4, config.kv_heads, keys, 6), _normal(3, 4, config.kv_heads, keys, size))
+            parts = (
+                _normal(1, 4, 4, queries, 6),
+                _normal(2, 4, config.kv_heads, keys, 6),
+                _normal(3, 4, config.kv_heads, keys, size),
+            )
             yield (*(3 * each for each in parts[:2]), parts[2], mask)
 
 

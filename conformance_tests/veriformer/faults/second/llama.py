@@ -229,7 +229,7 @@ SECOND = {
     "rotary-base-ignored": (build_rotary("rotary-base-ignored", rotary_base=500000.0),),
     "rotary-scaling-multiplied": (build_rotary("rotary-scaling-multiplied", rotary_scaling=4.0),),
     "values-turned-with-the-keys": (build_rotating("values-turned-with-the-keys"),),
-    "queries-turned-alone": (build_rotating("queries-turned-alone"), build_llama_layer("queries-turned-alone")),
+    "queries-turned-alone": (build_llama_layer("queries-turned-alone"),),
     **{fault: (build_llama(fault),) for fault in (*_CACHED, "final-norm-never-called")},
     "rms-subtracts-the-mean": (build_llama_layer("rms-subtracts-the-mean"),),
     "gate-dropped": (build_llama_layer("gate-dropped"),),

@@ -199,7 +199,7 @@ _SLOPES = (
     "alibi-slopes-in-reverse", "alibi-one-series-for-every-count", "alibi-sign-lost", "alibi-one-slope-for-all-heads",
 )  # fmt: skip
 _BUCKETS = (
-    "buckets-rounded-up", "buckets-sign-turned", "buckets-max-distance-off-by-one", "buckets-of-the-other-direction",
+    "buckets-rounded-up", "buckets-max-distance-off-by-one", "buckets-of-the-other-direction",
     "bias-reshaped-to-heads-first",
 )  # fmt: skip
 BOTH_WAYS = {"bias_kind": "relative", "direction": "bidirectional"}
@@ -209,6 +209,8 @@ SECOND = {
     **{fault: (build_bias(fault),) for fault in ("alibi-exponents-from-zero", "alibi-distance-squared")},
     "alibi-future-rewarded": (build_bias("alibi-future-rewarded", direction="bidirectional"),),
     **{fault: (build_bias(fault, bias_kind="relative"), build_bias(fault, **BOTH_WAYS)) for fault in _BUCKETS},
+    # both ways, a turned sign exchanges the two halves of a table that is learned: a relabelling, and no fault without a mapping
+    "buckets-sign-turned": (build_bias("buckets-sign-turned", bias_kind="relative"),),
     "buckets-sign-ignored": (build_bias("buckets-sign-ignored", **BOTH_WAYS),),
     "bias-queries-at-the-start": (
         build_bias("bias-queries-at-the-start"),

@@ -75,7 +75,8 @@ def attend(p, x, memory, mask, heads, *, causal=False, fault=None):
     if causal:
         seen = seen & torch.ones_like(scores[0, 0], dtype=torch.bool).tril(many - time)
     scores = scores + torch.zeros_like(seen, dtype=scores.dtype).masked_fill(~seen, -1e30)
-    return torch.matmul(scores.softmax(-1), value).permute(0, 2, 1, 3).reshape(x.shape) @ p["wo"] + p["bo"]
+    weights = scores.softmax(-1) * seen.any(-1, keepdim=True)
+    return torch.matmul(weights, value).permute(0, 2, 1, 3).reshape(x.shape) @ p["wo"] + p["bo"]
 
 
 def think(p, x):
