@@ -110,11 +110,11 @@ def from_differences(
     for name, parameter in parameters.items():
         index = rows(name, torch.arange(parameter.numel()).reshape(parameter.shape))
         widths[name] = _width(index)
-        flat, value = parameter.detach().reshape(-1), parameter.detach().clone()
+        value = parameter.detach().clone()
         move = torch.full((1,), STEP) if index.dim() == 1 else _projection(index.shape[1])[:, 0] * STEP
         own = []
         for places in index:
-            changed = flat.clone()
+            changed = value.reshape(-1).clone()
             changed[places.reshape(-1).to(changed.device)] += move.to(changed)
             parameter.data.copy_(changed.reshape(parameter.shape))
             own.append(weights @ (call().detach().double().cpu() - before).flatten())
