@@ -19,6 +19,8 @@ from veriformer.verdict import Diagnosis, Status, Verdict
 from veriformer_spec.role import Role
 
 FAILED = (Status.FAIL, Status.ERROR)
+EXACT = (torch.float64, torch.float32)
+"""In 16 bits, rounding hides what tells one fault from another."""
 MOST_HYPOTHESES = 6
 """Ways to read the parameters of a subject of which nothing is known."""
 
@@ -79,7 +81,12 @@ def _taste_matters(subject: Subject, failed: frozenset[str]) -> bool:
 
 def _named(comparison: Comparison, found: Sequence[Match], failed: frozenset[str]) -> Diagnosis:
     subject, basis = comparison.grounds.subject, comparison.grounds.basis
-    return naming.named(basis, naming.ranked(found, subject.role, failed), exact=certain(subject, found, comparison))
+    return naming.named(
+        basis,
+        naming.ranked(found, subject.role, failed),
+        subject.claims,
+        exact=certain(subject, found, comparison),
+    )
 
 
 def grounds_of(subject: Subject, *, symmetric: bool) -> list[Grounds]:
@@ -118,11 +125,24 @@ def singles(comparison: Comparison) -> list[Candidate]:
     subject, case = comparison.grounds.subject, comparison.grounds.case
     claims: Mapping[str, object] = subject.claims
     others = candidates.other_claims(subject.role, claims, subject.config(case))
+    verified = _mapped_as(subject)
+    if verified is not None and verified not in others:
+        others.insert(0, verified)
     return [*others, *candidates.planted(FAULTS, comparison.called)]
+
+
+def _mapped_as(subject: Subject) -> Candidate | None:
+    """The other claims under which its weights were found, where they were looked for: any number, or two at once."""
+    if subject.declaration.weights is not None or not subject.declaration.has_module:
+        return None
+    from veriformer.mapping import Understood, automatic
+
+    found = automatic(subject)
+    return Candidate(found.variant.claims) if isinstance(found, Understood) and found.variant.claims else None
 
 
 def certain(subject: Subject, found: Sequence[Match], comparison: Comparison) -> bool:
     """Whether what was found may be called exact."""
-    if subject.dtype is not torch.float64 or not all(comparison.speaks(each.candidate) for each in found):
+    if subject.dtype not in EXACT or not all(comparison.speaks(each.candidate) for each in found):
         return False
     return subject.rounds_to is torch.float64 or comparison.one_function([each.candidate for each in found])

@@ -1,6 +1,7 @@
 """Naming: what was found, in the words of a report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -22,15 +23,19 @@ def ranked(found: Sequence[Match], role: Role, failed: frozenset[str]) -> list[M
     return sorted(found, key=rank)
 
 
-def named(basis: str, found: Sequence[Match], *, exact: bool) -> Diagnosis:
-    """Candidates that equal the subject; those of one kind that equal each other are one finding."""
+def named(basis: str, found: Sequence[Match], claimed: Mapping[str, Any], *, exact: bool) -> Diagnosis:
+    """Candidates that equal the subject; those of one kind that equal each other are one finding.
+
+    Args:
+        claimed: by the subject.
+    """
     claims = [each for each in found if not each.candidate.faults]
     faults = [each for each in found if each.candidate.faults]
     findings = [_finding(each, exact=exact) for each in claims]
     if faults:
         others = [each.candidate.name for each in faults[1:]]
         findings.append(msgspec.structs.replace(_finding(faults[0], exact=exact), same=others))
-    return said(basis, findings, _sentence(found, exact=exact))
+    return said(basis, findings, _sentence(found, claimed, exact=exact))
 
 
 def nearest(basis: str, found: Match | None, departing: int) -> Diagnosis:
@@ -74,13 +79,12 @@ def claims_of(candidate: Candidate) -> list[str]:
     return [f"{name}={shown(value)}" for name, value in candidate.claims]
 
 
-def _sentence(found: Sequence[Match], *, exact: bool) -> str:
+def _sentence(found: Sequence[Match], claimed: Mapping[str, Any], *, exact: bool) -> str:
     first = found[0].candidate
     others = [each.candidate.name for each in found[1:]]
-    equal = "behaves exactly as" if exact else "behaves, as far as rounding shows, as"
-    if first.claims and not first.faults:
-        claimed = " and ".join(claims_of(first))
-        text = f"a claim does not hold: it {equal} {claimed}"
-    else:
-        text = f"it {equal} {first.name}"
+    equal = "behaves as" if exact else "behaves, as far as rounding shows, as"
+    text = f"it {equal} {first.name}"
+    if first.claims:
+        made = " and ".join(f"{name}={shown(claimed.get(name))}" for name, _ in first.claims)
+        text = f"the claim{'s' * (len(first.claims) > 1)} {made} do{'es' * (len(first.claims) == 1)} not hold: {text}"
     return text + (f" (here the same function: {', '.join(others)})" if others else "")

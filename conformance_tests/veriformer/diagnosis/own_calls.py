@@ -290,18 +290,20 @@ def _cached_runs(subject: Subject) -> list[Probe]:
 
     steps = subject.declaration.steps
     found = [
-        Probe("cached, one by one", lambda side: read(side, text, (1,) * 6)),
-        Probe("cached, in chunks", lambda side: read(side, text, (2, 3, 1))),
-        Probe("cached, all at once", lambda side: read(side, text, (6,))),
+        Probe("cached, one by one", lambda side: read(side, text, (1,) * 6), steps=6),
+        Probe("cached, in chunks", lambda side: read(side, text, (2, 3, 1)), steps=3),
+        Probe("cached, all at once", lambda side: read(side, text, (6,)), steps=2),
         Probe(
-            "cached, with padding in the past", lambda side: read(side, padded, (first, *[1] * (padded.length - first)))
+            "cached, with padding in the past",
+            lambda side: read(side, padded, (first, *[1] * (padded.length - first))),
+            steps=5,
         ),
-        Probe("cached, two runs", beside),
+        Probe("cached, two runs", beside, steps=6),
     ]
     if steps is not None and steps.reorder is not None:
-        found.append(Probe("cached, rows reordered", reordered))
+        found.append(Probe("cached, rows reordered", reordered, steps=3))
     if steps is not None and steps.copy is not None:
-        found.append(Probe("cached, a copy", copied))
+        found.append(Probe("cached, a copy", copied, steps=6))
     return found
 
 

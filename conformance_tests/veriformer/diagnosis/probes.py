@@ -32,6 +32,7 @@ class Probe:
     Attributes:
         ask: puts it to one side.
         setting: how that side is built.
+        steps: calls of the subject that it takes; those that take many are asked last.
         free: whether correct subjects may answer differently, so that it is asked only where nothing else tells.
     """
 
@@ -39,6 +40,7 @@ class Probe:
     ask: Ask
     setting: Setting = ORDINARY
     free: bool = False
+    steps: int = 1
 
 
 SEED = 11
@@ -172,9 +174,12 @@ def _masked(subject: Subject, base: Case, plain: Inputs) -> Iterator[tuple[str, 
         both = padding & causal_grid(plain.q_len, plain.k_len)
         yield "causal and padding", _under(plain, both, subject), None
     if "padding" in subject.masks and plain.tensors[0].is_floating_point():
-        for factor in (100.0, 30000.0):
+        alone = torch.zeros_like(padding)
+        alone[..., 0] = True
+        for factor in (60.0, 600.0):  # scores of up to a million: beyond, a legal mask of minus a billion leaks
             large = mapped(plain, lambda each, factor=factor: each * factor)  # type: ignore[misc]  # bound now
             yield f"padding, times {factor:g}", _under(large, padding, subject), None
+            yield f"one key, times {factor:g}", _under(large, alone, subject), None
     if "padding" in subject.masks and plain.batch > 1:
         empty = padding.clone()
         empty[-1] = False

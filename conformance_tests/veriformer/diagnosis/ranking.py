@@ -13,8 +13,7 @@ from veriformer.diagnosis.answers import APART, NOTHING, RAISED, Answer, Distanc
 from veriformer.diagnosis.candidates import CORRECT, Candidate, tracing
 from veriformer.diagnosis.grounds import CannotCompare, Grounds
 from veriformer.diagnosis.probes import Probe, answered
-from veriformer.errors import Unsupported
-from veriformer.outcome import SubjectError
+from veriformer.errors import UsageError
 
 DRAWS = 4
 """Noisy runs behind one envelope."""
@@ -71,10 +70,10 @@ class Comparison:
         """Whether the subject can be asked at all."""
         try:
             side = self.grounds.at(probe.name, probe.setting).theirs
-        except Unsupported:
+        except UsageError:
+            raise
+        except Exception:  # noqa: BLE001  # it cannot be built so, or its weights cannot be found there: other probes say more
             return False
-        except SubjectError:
-            return False  # what it is asked elsewhere says more
         self.theirs[probe.name] = answered(probe, side)
         return True
 
@@ -136,9 +135,9 @@ class Comparison:
 
     @functools.cached_property
     def in_order(self) -> tuple[Probe, ...]:
-        """The probes at which the subject departs from the specification, then the others."""
+        """The cheap ones first; of those, the probes at which the subject departs from the specification."""
         names = {probe.name for probe in self.departing}
-        return (*self.departing, *(probe for probe in self.probes if probe.name not in names))
+        return tuple(sorted(self.probes, key=lambda probe: (probe.steps, probe.name not in names)))
 
     def equal(self, candidate: Candidate, probes: Iterable[Probe]) -> bool:
         """Whether the subject answers all of ``probes`` as the candidate does."""
@@ -199,7 +198,7 @@ def nearest(comparison: Comparison, candidates: Sequence[Candidate]) -> Match | 
         explains = 2 * match.explained > len(comparison.departing) and match.broken < base.broken - match.explained + 1
         close = _mean_relative(comparison, candidate) < 0.05 * max(_mean_relative(comparison, CORRECT), 1e-300)
         rank = match.broken + _mean_relative(comparison, candidate)
-        if (explains or close) and comparison.speaks(candidate) | close and (best is None or rank < best[0]):
+        if (close or (explains and comparison.speaks(candidate))) and (best is None or rank < best[0]):
             best = (rank, match)
     return None if best is None else best[1]
 

@@ -19,9 +19,10 @@ from veriformer.subjects import Subject
 from veriformer.verdict import Diagnosis
 from veriformer_spec.role import Role
 
-OUTCOMES = ("named", "subset", "not exact", "equal", "unnamed", "guess", "wrong")
+OUTCOMES = ("named", "subset", "not exact", "equal", "unnamed", "guess", "claim", "wrong")
 """Exactly named; exactly named as a part of what was planted, which hides the rest; the truth is among what is said to be near; equal
-to the specification wherever it was asked; without a name; guessed from clauses; and exactly named as what it is not."""
+to the specification wherever it was asked; without a name; guessed from clauses; another legal claim that it equals;
+and exactly named as what it is not."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,4 +126,6 @@ def outcome(trial: Trial, diagnosis: Diagnosis) -> str:
         return "equal" if diagnosis.said.startswith("equals") else "unnamed"
     if not exact:
         return "unnamed"
-    return "subset" if any(each < trial.truth for each in said) else "wrong"
+    if any(each < trial.truth for each in said):
+        return "subset"
+    return "claim" if all(not each.faults for each in findings) else "wrong"

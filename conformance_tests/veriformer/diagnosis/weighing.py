@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from veriformer.case import Case
 from veriformer.diagnosis.grounds import CannotCompare, Ground, Grounds, Setting, built, fresh, possible_case
 from veriformer.mapping import symmetric
-from veriformer.mapping.hypotheses import Hypothesis, measured_readings
 from veriformer.mapping.hypotheses import hypotheses as possible
+from veriformer.mapping.hypotheses import measured_readings
+from veriformer.mapping.symmetric import Hypothesis
 from veriformer.subjects import Instance, Subject
 from veriformer.weights import is_view_into, randomise, scale_matrices, trainable
 from veriformer_spec.config import Config
