@@ -152,12 +152,18 @@ SCALE_BY_KEY_LENGTH = Fault(
 SOFTMAX_OVER_QUERIES = Fault(
     id="softmax-over-queries",
     sentence="the softmax runs over the query axis",
-    clauses=(attention.EQUALS_EQUATION_1, attention.SOFTMAX_RUNS_OVER_KEYS, attention.QUERIES_ARE_INDEPENDENT),
+    clauses=(
+        attention.EQUALS_EQUATION_1,
+        attention.SOFTMAX_RUNS_OVER_KEYS,
+        attention.QUERIES_ARE_INDEPENDENT,
+        attention.SELF_ATTENTION_EQUALS_ITS_EQUATION,
+    ),
     source="github.com/jadore801120/attention-is-all-you-need-pytorch/issues/19",
     written="softmax(scores, dim=-2)",
     mend="softmax(scores, dim=-1)",
     patches=(("attention.softmax", over_queries),),
-    planted=_ATTENTION,
+    planted=(*_ATTENTION, Planted(role=Role.SELF_ATTENTION)),
+    synonyms=("shares-of-the-queries",),
 )
 SOFTMAX_OVER_HEADS = Fault(
     id="softmax-over-heads",

@@ -9,22 +9,14 @@ import torch
 
 import veriformer
 from veriformer.faults.fault import Fault, NearMiss, Planted
-from veriformer_spec import attention, heads, masking
+from veriformer_spec import attention, masking
 from veriformer_spec.role import Role
 
 _SELF = (Planted(role=Role.SELF_ATTENTION), Planted(role=Role.SELF_ATTENTION, claims={"causal": True}))
 
 
-def side_by_side_without_transpose(x):
-    return x.reshape(x.shape[0], x.shape[2], -1)
-
-
 def scaled_anyway(d_head, claimed):
     return d_head**-0.5
-
-
-def over_queries(scores):
-    return torch.softmax(scores, dim=-2)
 
 
 def slices(x, many):
@@ -92,16 +84,6 @@ def beginner_with_softmax_over_queries(config):
     return attend
 
 
-SLICES_PUT_TOGETHER_WITHOUT_TRANSPOSE = Fault(
-    id="slices-put-together-without-transpose",
-    sentence="what the heads found is put together by a reshape, so that features of one token land on another",
-    clauses=(attention.SELF_ATTENTION_EQUALS_ITS_EQUATION, heads.TIME_STAYS_TIME),
-    source="github.com/ajhalthor/Transformer-Neural-Network/pull/4",
-    written="values.reshape(batch, time, d_model)",
-    mend="values.transpose(1, 2).reshape(batch, time, d_model)",
-    patches=(("heads.merge", side_by_side_without_transpose),),
-    planted=_SELF[:1],
-)
 SCALED_WHERE_NONE_IS_CLAIMED = Fault(
     id="scaled-where-none-is-claimed",
     sentence="scores are divided by the root of the key size, and the claim says that nothing scales them",
@@ -111,16 +93,6 @@ SCALED_WHERE_NONE_IS_CLAIMED = Fault(
     mend="x @ x.mT, or claim scale='inverse-root'",
     patches=(("attention.scale_factor", scaled_anyway),),
     planted=_SELF,
-)
-SHARES_OF_THE_QUERIES = Fault(
-    id="shares-of-the-queries",
-    sentence="softmax over the queries: each key's shares sum to one, and a query's do not",
-    clauses=(attention.SELF_ATTENTION_EQUALS_ITS_EQUATION,),
-    source="experience (softmax without a thought about its axis)",
-    written="scores.softmax(-2)",
-    mend="scores.softmax(-1)",
-    patches=(("attention.softmax", over_queries),),
-    planted=_SELF[:1],
 )
 BEGINNERS_SELF_ATTENTION = Fault(
     id="beginners-self-attention",

@@ -24,7 +24,9 @@ def _collected() -> tuple[dict[str, Fault], dict[str, NearMiss]]:
                 _add(faults, value.id, value)
             elif isinstance(value, NearMiss):
                 _add(near_misses, value.id, value)
-    for name, builds in _of_another_style().items():
+    synonyms = {other: fault.id for fault in faults.values() for other in fault.synonyms}
+    for called, builds in _of_another_style().items():
+        name = synonyms.get(called, called)
         if name not in faults:
             raise ValueError(
                 f"veriformer.faults.second writes {name!r} in another style, and the catalogue has no such fault"

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from veriformer.faults.fault import Fault, Planted
 from veriformer_reference import embedding as reference
-from veriformer_spec import embedding
+from veriformer_spec import embedding, model
 from veriformer_spec.role import Role
 
 PLAIN = Planted(role=Role.TOKEN_EMBEDDING)
@@ -101,12 +101,13 @@ A_WORD_FROZEN = Fault(
 SEGMENTS_IGNORED = Fault(
     id="segments-ignored",
     sentence="Segments are taken and ignored: every token is in segment 0.",
-    clauses=(embedding.SEGMENTS_ARE_ADDED,),
+    clauses=(embedding.SEGMENTS_ARE_ADDED, model.SEGMENTS_REACH_THEIR_TOKENS),
     source="experience: token_type_ids lost between the model and its embedding",
     written="self.segments(torch.zeros_like(ids))",
     mend="self.segments(segments)",
     patches=(("embedding.add_segments", lambda vectors, table, segments: add_segments(vectors, table, None)),),
-    planted=(BERT, BERT_SCALED),
+    planted=(*(BERT, BERT_SCALED), Planted(role=Role.MASKED_LM, claims={"segments": True, "positions": "learned"})),
+    synonyms=("segments-lost-in-a-model",),
 )
 
 

@@ -72,14 +72,13 @@ def transposed(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 MERGE_HEADS_WITHOUT_TRANSPOSE = Fault(
     id="merge-heads-without-transpose",
     sentence="heads are merged by a reshape without the transpose: features of one token land on another",
-    clauses=(
-        heads.TIME_STAYS_TIME, heads.EVERY_LENGTH_IS_ONE_FUNCTION, heads.EQUALS_THE_REFERENCE, heads.EACH_HEAD_READS_ITS_OWN_SLICE,
-    ),
+    clauses=(heads.TIME_STAYS_TIME, heads.EVERY_LENGTH_IS_ONE_FUNCTION, heads.EQUALS_THE_REFERENCE, heads.EACH_HEAD_READS_ITS_OWN_SLICE, attention.SELF_ATTENTION_EQUALS_ITS_EQUATION),
     source="github.com/ajhalthor/Transformer-Neural-Network/pull/4",
     written="x.reshape(batch, time, d_model)",
     mend="x.transpose(1, 2).reshape(batch, time, d_model)",
     patches=(("heads.merge", merge_without_transpose),),
-    planted=_TOKENS,
+    planted=(*_TOKENS, Planted(role=Role.SELF_ATTENTION)),
+    synonyms=("slices-put-together-without-transpose",),
 )  # fmt: skip
 SPLIT_HEADS_WITHOUT_TRANSPOSE = Fault(
     id="split-heads-without-transpose",
@@ -168,12 +167,14 @@ MEMORY_IGNORED = Fault(
         heads.QUERIES_FROM_QUERIES_MEMORY_FROM_MEMORY,
         heads.QUERY_AND_MEMORY_LENGTHS_MAY_DIFFER,
         heads.EQUALS_THE_REFERENCE,
+        heads.CROSS_ATTENTION_READS_THE_MEMORY,
     ),
     source="experience",
     written="attend(x, x)",
     mend="attend(x, memory)",
     patches=(("heads.keys_and_values_from", the_query_input),),
-    planted=_HEADS,
+    planted=(*_HEADS, *(Planted(role=role) for role in (Role.DECODER_LAYER, Role.DECODER, Role.ENCODER_DECODER))),
+    synonyms=("cross-attention-onto-the-target",),
 )
 OUTPUT_PROJECTION_MISSING = Fault(
     id="output-projection-missing",

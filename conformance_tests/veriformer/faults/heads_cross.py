@@ -24,10 +24,6 @@ _CAPPED = (
 )
 
 
-def onto_the_target(query: Tensor, memory: Tensor, claimed: str) -> Tensor:
-    return query
-
-
 def cut_to_the_target(query: Tensor, memory: Tensor, claimed: str) -> Tensor:
     return query if claimed == "query" else memory[:, : query.shape[1]]
 
@@ -84,16 +80,6 @@ def always(scores: Tensor, limit: float | None) -> Tensor:
     return 5.0 * torch.tanh(scores / 5.0)
 
 
-CROSS_ATTENTION_ONTO_THE_TARGET = Fault(
-    id="cross-attention-onto-the-target",
-    sentence="the second attention of a decoder looks at the target again, and the memory is never read",
-    clauses=(heads.CROSS_ATTENTION_READS_THE_MEMORY,),
-    source="experience",
-    written="self.cross_attention(x, x)",
-    mend="self.cross_attention(x, memory)",
-    patches=(("heads.keys_and_values_from", onto_the_target),),
-    planted=_READERS,
-)
 VALUES_FROM_THE_DECODER = Fault(
     id="values-from-the-decoder",
     sentence="keys come from the memory, values from the decoder's own tokens",

@@ -279,12 +279,13 @@ MASKS_COMBINED_BY_OR = Fault(
 MASK_OF_THE_FIRST_ROW = Fault(
     id="mask-of-the-first-row",
     sentence="the first sequence's mask is used for the whole batch",
-    clauses=(masking.MASKED_KEYS_ARE_INVISIBLE,),
+    clauses=(masking.MASKED_KEYS_ARE_INVISIBLE, masking.PACKED_SEQUENCES_DO_NOT_MIX),
     source="experience (corpus mask-first-sample-broadcast)",
     written="mask[:1]",
     mend="mask",
     patches=(("masking.hide", of_the_first_row),),
-    planted=_EVERYWHERE,
+    planted=(*_EVERYWHERE, Planted(role=Role.DECODER), Planted(role=Role.ADDITIVE_ATTENTION)),
+    synonyms=("packing-of-the-first-row",),
 )
 PADDING_ON_THE_QUERY_AXIS = Fault(
     id="padding-on-the-query-axis",

@@ -62,10 +62,6 @@ def one_row_of_keys(mask: Tensor | None, causal_mask: Tensor | None) -> Tensor |
     return causal_mask if mask is None else mask
 
 
-def of_the_first_packing(scores: Tensor, mask: Tensor) -> Tensor:
-    return scores.masked_fill(~mask[:1], -torch.inf)
-
-
 def shown_by_any_head(scores: Tensor, mask: Tensor) -> Tensor:
     return scores.masked_fill(~mask.any(-3, keepdim=True), -torch.inf)
 
@@ -158,16 +154,6 @@ PACKING_REDUCED_TO_KEYS = Fault(
     mend="pass the mask with its query axis",
     patches=(("masking.combine", one_row_of_keys),),
     planted=_WITH_GRIDS,
-)
-PACKING_OF_THE_FIRST_ROW = Fault(
-    id="packing-of-the-first-row",
-    sentence="the first row's packing is used for every row of the batch",
-    clauses=(masking.PACKED_SEQUENCES_DO_NOT_MIX,),
-    source="experience",
-    written="mask[:1]",
-    mend="mask",
-    patches=(("masking.hide", of_the_first_packing),),
-    planted=(*_WITH_GRIDS, _ADDITIVE),
 )
 HEADS_MASKS_MERGED_BY_ANY = Fault(
     id="heads-masks-merged-by-any",

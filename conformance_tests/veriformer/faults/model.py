@@ -9,7 +9,6 @@ from veriformer.faults.fault import Fault, Planted
 from veriformer_reference import masking as masks
 from veriformer_reference import model as reference
 from veriformer_reference import position as places
-from veriformer_reference import residual
 from veriformer_spec import model
 from veriformer_spec.role import Role
 
@@ -54,45 +53,6 @@ ANOTHER_BIAS = Fault(
     planted=(Planted(role=Role.MASKED_LM, claims={**BERT.claims, "head_bias": True, "tied": True}),),
 )
 
-FINAL_NORM_NEVER_CALLED = Fault(
-    id="final-norm-never-called",
-    sentence="The norm at the end of pre-norm layers is built, and nobody calls it.",
-    clauses=(model.FINAL_NORM_IS_AS_CLAIMED, model.EQUALS_THE_REFERENCE),
-    source="Xiong et al. 2020, section 3.2",
-    written="return self.head(x)",
-    mend="return self.head(self.final_norm(x))",
-    patches=(("stack.top", lambda x, own: x),),
-    planted=(GPT, LLAMA, PRE_PAIR),
-)
-
-
-def normalises_the_skip(x, sublayer, norm, *, rate, training):
-    x = norm(x)
-    return residual.add(x, residual.drop(sublayer(x), rate=rate, training=training))
-
-
-RESIDUAL_AFTER_THE_NORM = Fault(
-    id="residual-taken-after-the-norm",
-    sentence="The residual is taken after the norm, so that no token gets through the layers as it is.",
-    clauses=(model.NORMS_STAND_AS_CLAIMED, model.EQUALS_THE_REFERENCE),
-    source="experience",
-    written="x = norm(x); x = x + sublayer(x)",
-    mend="x = x + sublayer(norm(x))",
-    patches=(("residual.pre_norm", normalises_the_skip),),
-    planted=(GPT, LLAMA, PRE_PAIR),
-)
-
-PRE_NORM_IN_A_POST_NORM_MODEL = Fault(
-    id="pre-norm-in-a-post-norm-model",
-    sentence="Norms stand before the sublayers of a model that claims them after the addition.",
-    clauses=(model.NORMS_STAND_AS_CLAIMED, model.EQUALS_THE_REFERENCE),
-    source="https://github.com/harvardnlp/annotated-transformer/issues/1",
-    written="x + sublayer(norm(x))",
-    mend="norm(x + sublayer(x)), or claim norm='pre'",
-    patches=(("residual.post_norm", residual.pre_norm),),
-    planted=(ORIGINAL, Planted(role=Role.CAUSAL_LM)),
-)
-
 
 def one_row_short(table, length):
     return table[: len(table) - 1][places.positions(length, table.device)]
@@ -125,22 +85,6 @@ SQUEEZED = Fault(
     mend="return logits",
     patches=(("model.language_model", squeezed),),
     planted=(GPT, BERT),
-)
-
-
-def clamped(table, length):
-    return table[places.positions(length, table.device).clamp(max=len(table) - 1)]
-
-
-POSITIONS_CLAMPED = Fault(
-    id="positions-clamped-in-a-model",
-    sentence="Every position beyond the table gets the table's last row.",
-    clauses=(model.BEYOND_THE_MAXIMUM_IS_TOLD,),
-    source="experience",
-    written="self.positions(index.clamp(max=max_len - 1))",
-    mend="raise, or claim positions that need no table",
-    patches=(("position.look_up", clamped),),
-    planted=(GPT, Planted(role=Role.ENCODER_DECODER, claims={"positions": "learned"})),
 )
 
 

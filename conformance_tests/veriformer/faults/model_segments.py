@@ -7,24 +7,8 @@ import torch
 from torch import nn
 
 import veriformer
-from veriformer.faults.fault import Fault, NearMiss, Planted
-from veriformer_reference import embedding as reference
+from veriformer.faults.fault import Fault, NearMiss
 from veriformer_spec import model
-from veriformer_spec.role import Role
-
-BERT = Planted(role=Role.MASKED_LM, claims={"segments": True, "positions": "learned"})
-add_segments = reference.add_segments
-
-SEGMENTS_LOST_IN_A_MODEL = Fault(
-    id="segments-lost-in-a-model",
-    sentence="The model takes segments and does not hand them to its embedding.",
-    clauses=(model.SEGMENTS_REACH_THEIR_TOKENS,),
-    source="experience",
-    written="x = self.embedding(ids)",
-    mend="x = self.embedding(ids, segments)",
-    patches=(("embedding.add_segments", lambda vectors, table, segments: add_segments(vectors, table, None)),),
-    planted=(BERT,),
-)
 
 
 class Reader(nn.Module):

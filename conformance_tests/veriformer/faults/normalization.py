@@ -104,7 +104,8 @@ MEAN_NOT_SUBTRACTED = Fault(
     written="x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)",
     mend="x = x - x.mean(-1, keepdim=True)",
     patches=(("normalization.mean", lambda x: torch.zeros_like(x[..., :1])),),
-    planted=(LAYER, Planted(role=Role.ENCODER_LAYER)),
+    planted=(*(LAYER, Planted(role=Role.ENCODER_LAYER)), Planted(role=Role.ENCODER, claims={"norm": "pre"})),
+    synonyms=("the-other-normalization",),
 )
 
 STATISTICS_OVER_TIME = Fault(

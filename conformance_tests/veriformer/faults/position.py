@@ -5,7 +5,7 @@ from torch import Tensor
 
 from veriformer.faults.fault import Fault, Planted
 from veriformer_reference import position as reference
-from veriformer_spec import position, stack
+from veriformer_spec import model, position, stack
 from veriformer_spec.role import Role
 
 SINUSOIDAL = Planted(role=Role.POSITIONAL_ENCODING)
@@ -175,12 +175,17 @@ def clamped(table: Tensor, length: int) -> Tensor:
 POSITIONS_CLAMPED = Fault(
     id="positions-clamped",
     sentence="Positions beyond the table get its last row, and nobody is told.",
-    clauses=(position.BEYOND_THE_MAXIMUM_RAISES,),
+    clauses=(position.BEYOND_THE_MAXIMUM_RAISES, model.BEYOND_THE_MAXIMUM_IS_TOLD),
     source="arXiv 2604.28118 (DEFault++), operator PTL",
     written="table[positions.clamp(max=max_len - 1)]",
     mend="table[positions]",
     patches=(("position.look_up", clamped),),
-    planted=(LEARNED,),
+    planted=(
+        *(LEARNED,),
+        Planted(role=Role.CAUSAL_LM, claims={"norm": "pre", "positions": "learned"}),
+        Planted(role=Role.ENCODER_DECODER, claims={"positions": "learned"}),
+    ),
+    synonyms=("positions-clamped-in-a-model",),
 )
 
 POSITIONS_MODULO = Fault(

@@ -4,12 +4,11 @@
 # Patches stand in for the reference's functions, and are written as briefly as the mistakes are.
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from veriformer.faults.fault import Fault, Planted
 from veriformer_reference import residual as reference
-from veriformer_spec import residual, stack, state
+from veriformer_spec import model, residual, stack, state
 from veriformer_spec.role import Role
 
 POST = Planted(role=Role.ENCODER_LAYER)
@@ -18,6 +17,16 @@ RMS = Planted(role=Role.ENCODER_LAYER, claims={"norm": "pre", "normalization": "
 POST_STACK = Planted(role=Role.ENCODER)
 PRE_STACK = Planted(role=Role.ENCODER, claims={"norm": "pre"})
 EVERYWHERE = (POST, PRE, RMS, POST_STACK, PRE_STACK)
+
+PRE_MODELS = (
+    Planted(role=Role.CAUSAL_LM, claims={"norm": "pre", "positions": "learned", "activation": "gelu-tanh"}),
+    Planted(role=Role.CAUSAL_LM, claims={"norm": "pre", "normalization": "rms", "positions": "rotary", "tied": True}),
+    Planted(role=Role.ENCODER_DECODER, claims={"norm": "pre", "normalization": "rms"}),
+)
+POST_MODELS = (
+    Planted(role=Role.ENCODER_DECODER, claims={"positions": "sinusoidal"}),
+    Planted(role=Role.CAUSAL_LM),
+)
 
 SKIP_MISSING = Fault(
     id="skip-missing",
@@ -79,12 +88,19 @@ def normalised_skip(x, sublayer, norm, *, rate, training):
 SKIP_TAKEN_AFTER_THE_NORM = Fault(
     id="skip-taken-after-the-norm",
     sentence="In a pre-norm layer the skip carries the normalised input.",
-    clauses=(residual.THE_SKIP_ADDS_THE_INPUT_ONCE, residual.NORM_PLACEMENT_IS_AS_CLAIMED, stack.EQUALS_THE_REFERENCE),
+    clauses=(
+        residual.THE_SKIP_ADDS_THE_INPUT_ONCE,
+        residual.NORM_PLACEMENT_IS_AS_CLAIMED,
+        stack.EQUALS_THE_REFERENCE,
+        model.NORMS_STAND_AS_CLAIMED,
+        model.EQUALS_THE_REFERENCE,
+    ),
     source="experience",
     written="x = norm(x); x = x + sublayer(x)",
     mend="x = x + sublayer(norm(x))",
     patches=(("residual.pre_norm", normalised_skip),),
-    planted=(PRE, PRE_STACK),
+    planted=(*(PRE, PRE_STACK), *PRE_MODELS),
+    synonyms=("residual-taken-after-the-norm",),
 )
 
 
@@ -96,12 +112,18 @@ def other_placement(placement, x, sublayer, norm, *, rate, training):
 PLACEMENTS_SWAPPED = Fault(
     id="pre-norm-and-post-norm-swapped",
     sentence="The code normalises before the sublayer where its paper normalises after the addition, or the other way round.",
-    clauses=(residual.NORM_PLACEMENT_IS_AS_CLAIMED, stack.EQUALS_THE_REFERENCE),
+    clauses=(
+        residual.NORM_PLACEMENT_IS_AS_CLAIMED,
+        stack.EQUALS_THE_REFERENCE,
+        model.NORMS_STAND_AS_CLAIMED,
+        model.EQUALS_THE_REFERENCE,
+    ),
     source="https://github.com/harvardnlp/annotated-transformer/issues/1",
     written="x + sublayer(norm(x))",
     mend="norm(x + sublayer(x)), or claim norm='pre'",
     patches=(("residual.connect", other_placement),),
-    planted=EVERYWHERE,
+    planted=(*EVERYWHERE, *POST_MODELS),
+    synonyms=("pre-norm-in-a-post-norm-model",),
 )
 
 
@@ -166,27 +188,24 @@ IN_PLACE_ACTIVATION_ON_THE_SKIP = Fault(
 
 FINAL_NORM_FORGOTTEN = Fault(
     id="final-norm-forgotten",
-    sentence="A pre-norm stack ends without a norm.",
-    clauses=(residual.A_PRE_NORM_STACK_ENDS_IN_A_NORM, stack.EQUALS_THE_REFERENCE),
-    source="experience",
+    sentence="Pre-norm layers end without a norm: it is built, and nobody calls it.",
+    clauses=(
+        residual.A_PRE_NORM_STACK_ENDS_IN_A_NORM,
+        stack.EQUALS_THE_REFERENCE,
+        model.FINAL_NORM_IS_AS_CLAIMED,
+        model.EQUALS_THE_REFERENCE,
+    ),
+    source="Xiong et al. 2020, section 3.2",
     written="for layer in layers: x = layer(x, mask)",
     mend="return final_norm(x)",
-    patches=(
-        (
-            "stack.encoder",
-            lambda x, mask, own, config, positions=None: (
-                own.layers[0](x, mask) if len(own.layers) == 1 else _run(own.layers, x, mask)
-            ),
-        ),
+    patches=(("stack.top", lambda x, own: x),),
+    planted=(
+        *(PRE_STACK, Planted(role=Role.ENCODER, claims={"norm": "pre", "normalization": "rms"})),
+        Planted(role=Role.DECODER, claims={"norm": "pre", "causal": True}),
+        *PRE_MODELS,
     ),
-    planted=(PRE_STACK, Planted(role=Role.ENCODER, claims={"norm": "pre", "normalization": "rms"})),
+    synonyms=("decoder-final-norm-forgotten", "final-norm-never-called"),
 )
-
-
-def _run(layers, x: Tensor, mask: Tensor | None) -> Tensor:
-    for layer in layers:
-        x = layer(x, mask)
-    return x
 
 
 def ends_twice(x, mask, own, config, positions=None):

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from veriformer.faults.fault import Fault, Planted
-from veriformer_reference import normalization as norms
 from veriformer_reference import residual
 from veriformer_spec import masking, stack, state
 from veriformer_spec.role import Role
@@ -171,17 +170,6 @@ FEED_FORWARD_BEFORE_ATTENTION = Fault(
     mend="x = attention(x); x = feed_forward(x)",
     patches=(("stack.encoder_layer", feed_forward_first),),
     planted=(Planted(role=Role.ENCODER_LAYER), Planted(role=Role.ENCODER_LAYER, claims={"norm": "pre"})),
-)
-
-OTHER_NORMALIZATION = Fault(
-    id="the-other-normalization",
-    sentence="LayerNorm's mean is left in: the layers use RMSNorm with a shift.",
-    clauses=(stack.EQUALS_THE_REFERENCE,),
-    source="experience",
-    written="RMSNorm(d_model)",
-    mend="LayerNorm(d_model), or claim normalization='rms'",
-    patches=(("normalization.standardise", norms.divide_by_root_mean_square),),
-    planted=(Planted(role=Role.ENCODER_LAYER), PRE),
 )
 
 

@@ -185,14 +185,3 @@ CROSS_ATTENTION_WITHOUT_A_NORM = Fault(
     patches=(("decoder.decoder_layer", cross_attention_without_a_norm),),
     planted=(LAYER, POST),
 )
-
-DECODER_FINAL_NORM_FORGOTTEN = Fault(
-    id="decoder-final-norm-forgotten",
-    sentence="A pre-norm decoder does not normalise its output.",
-    clauses=(residual.A_PRE_NORM_STACK_ENDS_IN_A_NORM, stack.EQUALS_THE_REFERENCE),
-    source="Xiong et al. 2020, section 3.2",
-    written="return x",
-    mend="return final_norm(x)",
-    patches=(("stack.top", lambda x, own: x),),
-    planted=(PRE,),
-)

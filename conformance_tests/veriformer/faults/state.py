@@ -7,13 +7,18 @@ import torch
 
 from veriformer.faults.fault import Fault, Planted
 from veriformer_reference import feed_forward, heads, normalization
-from veriformer_spec import state
+from veriformer_spec import state, training
 from veriformer_spec.role import Role
 
 project_back, expand, contract = heads.project_back, feed_forward.expand, feed_forward.contract
 divide = normalization.divide_by_root_mean_square
 
 IN_HEADS = (Planted(role=Role.MULTI_HEAD_ATTENTION),)
+_DROPPING = (
+    Planted(role=Role.DECODER_LAYER, claims={"dropout": "on"}),
+    Planted(role=Role.ENCODER, claims={"dropout": "on"}),
+    Planted(role=Role.CAUSAL_LM, claims={"dropout": "on", "positions": "learned"}),
+)
 IN_LAYERS = (Planted(role=Role.ENCODER_LAYER), Planted(role=Role.ENCODER, claims={"norm": "pre"}))
 
 
@@ -97,12 +102,13 @@ def _always_dropping(x, rate, training):
 DROPOUT_IN_EVALUATION = Fault(
     id="dropout-in-evaluation",
     sentence="functional dropout is called without training=, whose default is True",
-    clauses=(state.EVALUATION_IS_DETERMINISTIC,),
-    source="experience",
+    clauses=(state.EVALUATION_IS_DETERMINISTIC, training.EVALUATION_IGNORES_THE_RATE),
+    source="https://github.com/pytorch/pytorch/issues/5379",
     written="x + F.dropout(sublayer(x), self.p)",
     mend="F.dropout(..., training=self.training), or nn.Dropout",
     patches=(("residual.drop", _always_dropping),),
-    planted=IN_LAYERS,
+    planted=(*IN_LAYERS, *_DROPPING),
+    synonyms=("dropout-on-in-evaluation",),
 )
 
 

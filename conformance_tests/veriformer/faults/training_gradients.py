@@ -61,10 +61,6 @@ def _shrunk(x, *, rate, training):
     return drop(x, rate=rate, training=training) if training else x * (1 - rate)
 
 
-def _always(x, *, rate, training):  # the mistake
-    return drop(x, rate=rate, training=True)
-
-
 SHRUNK_IN_EVALUATION = Fault(
     id="shrunk-in-evaluation-as-well",
     sentence="What training has already scaled up is scaled down in evaluation.",
@@ -73,16 +69,6 @@ SHRUNK_IN_EVALUATION = Fault(
     written="return dropout(x) if self.training else x * (1 - p)",
     mend="inverted dropout leaves evaluation alone",
     patches=(("residual.drop", _shrunk),),
-    planted=STACKS,
-)
-DROPS_IN_EVALUATION = Fault(
-    id="dropout-on-in-evaluation",
-    sentence="Functional dropout is not told that training is over.",
-    clauses=(training.EVALUATION_IGNORES_THE_RATE,),
-    source="https://github.com/pytorch/pytorch/issues/5379",
-    written="F.dropout(x, p)",
-    mend="F.dropout(x, p, self.training)",
-    patches=(("residual.drop", _always),),
     planted=STACKS,
 )
 
@@ -106,7 +92,7 @@ ONE_MASK_FOR_EVER = Fault(
     sentence="The generator is seeded inside the call, so that every call drops the same features.",
     clauses=(training.DROPOUT_DIFFERS_IN_EACH_CALL_AND_ROW,),
     source="experience",
-    written="torch.manual_seed(0)",
+    written="torch.rand(x.shape, generator=torch.Generator().manual_seed(0))",
     mend="seed once, outside",
     patches=(("residual.drop", _seeded),),
     planted=STACKS,
