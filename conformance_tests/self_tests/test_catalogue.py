@@ -5,12 +5,14 @@ from collections import Counter
 
 import pytest
 
+from veriformer import equivalence
 from veriformer.cli import catalogue_listing, run
 from veriformer.cli.catalogue_listing import Filter
 from veriformer.faults import corpus
 from veriformer.faults.catalogue import FAULTS, NEAR_MISSES, SYNONYMS, resolved
 from veriformer.faults.fault import Fault
 from veriformer_spec.config import CLAIMS
+from veriformer_spec.role import Role
 
 
 @pytest.mark.parametrize("seen", corpus.table(), ids=lambda seen: seen.id)
@@ -79,7 +81,7 @@ def test_filters(asked: Filter) -> None:
     assert all(not asked.clause or asked.clause in {clause.id for clause in each.clauses} for each in kept)
     assert all(asked.kind != "planted" or each.patches for each in kept)
     assert all(asked.kind != "foreign" or each.builds for each in kept)
-    assert all(not asked.role or asked.role in catalogue_listing.roles_of(each) for each in kept)
+    assert all(not asked.roles or {*asked.roles} & {*catalogue_listing.roles_of(each)} for each in kept)
 
 
 def test_the_listing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,3 +111,33 @@ def test_an_explanation_says_everything(capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().out
     for label in ("source", "in the corpus", "usually written", "mend", "dies by", "in the roles", "planted in"):
         assert f"  {label}: " in said
+
+
+CHEAP = (
+    Role.SELF_ATTENTION, Role.LAYER_NORM, Role.RMS_NORM, Role.FEED_FORWARD, Role.POSITIONAL_ENCODING, Role.ROTARY_ENCODING,
+    Role.ATTENTION_BIAS, Role.TOKEN_EMBEDDING, Role.LOSS, Role.LEARNING_RATE_SCHEDULE,
+)  # fmt: skip
+"""Roles that are asked within seconds; ``python -m veriformer.equivalence`` asks all of them."""
+
+
+@pytest.mark.parametrize("role", CHEAP)
+def test_no_two_faults_are_one_function(role: Role) -> None:
+    """Whatever the probes leave together everywhere in a role is one entry, or two for a reason that is written down."""
+    alike = [each for place in equivalence.places(role) for each in equivalence.classes_at(place)]
+    suspects = equivalence.synonyms(alike)
+    assert {tuple(sorted(two)): places for two, places in suspects} == {}
+
+
+def test_synonyms_are_found() -> None:
+    """Two that are together wherever both are asked, unless a reason keeps them apart."""
+    one, two, reason = frozenset({"a", "b"}), frozenset({"b", "c"}), next(iter(equivalence.KEPT_APART))
+    alike = [
+        equivalence.Alike("here", one, frozenset("abc")),
+        equivalence.Alike("here", reason, reason),
+        equivalence.Alike("there", two, frozenset("abc")),
+        equivalence.Alike("elsewhere", frozenset(), frozenset("bc")),
+    ]
+    assert [
+        found for found, _ in equivalence.synonyms([*alike, equivalence.Alike("there", one, frozenset("abc"))])
+    ] == [one]
+    assert list(equivalence.synonyms(alike)) == []
