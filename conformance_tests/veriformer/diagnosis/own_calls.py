@@ -13,7 +13,7 @@ from veriformer.diagnosis.probes import SEED, Probe
 from veriformer.inputs import generator
 from veriformer.outcome import SubjectError
 from veriformer.subjects import Subject
-from veriformer.toy_language import dice, ordinary, prompts
+from veriformer.toy_language import as_tensor, dice, ordinary, prompts
 from veriformer.toy_tables import (
     TableMaker,
     by_the_last_id,
@@ -199,6 +199,8 @@ def _texts(subject: Subject) -> list[Probe]:
             for beams in _BEAMS
         ]
     if "sample" in known:
+        cold = {"strategy": "sample", "temperature": 0.0}
+        found.append(_text_probe("a temperature of zero", tables["the last id"], cold, 0, free=True))
         found += [_set_probe(f"what is drawn from {name}", how) for name, how in _SETS.items()]
     return found
 
@@ -221,10 +223,21 @@ def _text_probe(
         model = language(side.instance.subject, 11, dice(SEED), table)
         words = ordinary(11, model.end_id, model.pad_id)
         given = prompts(3, 3, words, dice(SEED + 2))
-        texts = write_on(side.instance, model, given, how, longest=longest, shortest=shortest)
-        return {f"row {row}": torch.tensor(text, dtype=torch.float64) for row, text in enumerate(texts)}
+        asked = {"beams": 1, "temperature": 1.0, "top_k": None, "top_p": None, **how}
+        lengths = {"max_new_tokens": longest, "min_new_tokens": shortest}
+        with torch.no_grad():
+            rows = side.instance.raw(
+                model, side.moved(as_tensor(given, torch.device("cpu"))), end_id=model.end_id, pad_id=model.pad_id, **lengths, **asked
+            )  # fmt: skip
+        return {f"row {index}": _without_the_end(row, model.pad_id) for index, row in enumerate(_tensor(rows).cpu())}
 
     return Probe(name, ask, _writing(), free=free)
+
+
+def _without_the_end(row: Tensor, pad_id: int) -> Tensor:
+    """What was written, without the padding behind it: a tensor may be as wide as it likes."""
+    kept = (row != pad_id).nonzero()
+    return row[: int(kept.max()) + 1 if kept.numel() else 0]
 
 
 def _writing() -> Setting:

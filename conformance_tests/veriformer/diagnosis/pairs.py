@@ -37,19 +37,23 @@ def _matched(comparison: Comparison, pair: Candidate) -> Match:
 
 def _relatives(comparison: Comparison, pair: Candidate, singles: Sequence[Candidate]) -> list[Match]:
     """Other pairs with one of the two in them that the subject equals as well."""
-    members = [
-        each for each in singles if set(each.claims) <= set(pair.claims) and set(each.faults) <= set(pair.faults)
-    ]
-    found, seen = [], {frozenset((*pair.claims, *pair.faults))}
-    for member in members:
+    of_pair = _members(pair)
+    found, seen = [], {of_pair}
+    for member in singles:
+        if not _members(member) < of_pair:
+            continue
         for other in singles:
             joint = member.with_(other)
-            key = frozenset((*joint.claims, *joint.faults))
-            if key not in seen and member.compatible(other):
-                seen.add(key)
+            if _members(joint) not in seen and member.compatible(other):
+                seen.add(_members(joint))
                 if comparison.equal(joint, comparison.in_order):
                     found.append(_matched(comparison, joint))
     return found
+
+
+def _members(candidate: Candidate) -> frozenset[str]:
+    """The names of what it is made of."""
+    return frozenset((*map(str, candidate.claims), *(fault.id for fault in candidate.faults)))
 
 
 def _joined(order: Sequence[Candidate]) -> Iterator[Candidate]:
