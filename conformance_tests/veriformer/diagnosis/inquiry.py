@@ -60,7 +60,7 @@ def _compared(subject: Subject, failed: frozenset[str], most_pairs: int, *, symm
             raise NotChecked("no probe could be asked")
         if not comparison.departing:
             return naming.said(grounds.basis, [], "equals the specification wherever it was compared")
-        found = ranking.exact(comparison, singles(comparison))
+        found = [each for each in ranking.exact(comparison, singles(comparison)) if _believed(comparison, each, failed)]
         if found:
             return _named(comparison, found, failed)
         best = best or comparison
@@ -70,6 +70,12 @@ def _compared(subject: Subject, failed: frozenset[str], most_pairs: int, *, symm
     if found:
         return _named(best, found, failed)
     return naming.nearest(best.grounds.basis, ranking.nearest(best, everything), len(best.departing))
+
+
+def _believed(comparison: Comparison, match: Match, failed: frozenset[str]) -> bool:
+    """Whether equality means something: two that only raise alike are the same where the same clauses failed, and nowhere else."""
+    known = {clause.id for fault in match.candidate.faults for clause in fault.clauses}
+    return not failed or bool(known & failed) or comparison.speaks(match.candidate)
 
 
 def _taste_matters(subject: Subject, failed: frozenset[str]) -> bool:

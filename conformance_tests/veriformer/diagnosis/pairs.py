@@ -26,7 +26,7 @@ def exact(
     for tried, pair in enumerate(_joined(likely)):
         if tried >= most:
             return []
-        if comparison.equal(pair, comparison.in_order):
+        if comparison.equal(pair, comparison.in_order) and comparison.holds(pair):
             return [_matched(comparison, pair), *_relatives(comparison, pair, likely)]
     return []
 
@@ -46,7 +46,7 @@ def _relatives(comparison: Comparison, pair: Candidate, singles: Sequence[Candid
             joint = member.with_(other)
             if _members(joint) not in seen and member.compatible(other):
                 seen.add(_members(joint))
-                if comparison.equal(joint, comparison.in_order):
+                if comparison.equal(joint, comparison.in_order) and comparison.holds(joint):
                     found.append(_matched(comparison, joint))
     return found
 

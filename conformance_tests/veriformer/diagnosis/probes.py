@@ -133,6 +133,8 @@ def _calls(subject: Subject) -> Iterator[tuple[str, Inputs, Kept]]:
         together = subject.self_attending or subject.aligned
         yield "one token", of(q_len=1, k_len=1), None
         yield "the longest sequence", of(q_len=longest, k_len=longest), None
+        if "learned" in (subject.claims.get("positions"), subject.claims.get("encoding")) and longest == MAX_LEN:
+            yield "longer than the longest sequence", of(q_len=longest + 1, k_len=longest + 1), None
         if subject.role in (Role.ATTENTION, Role.MULTI_HEAD_ATTENTION) and (
             not together or subject.role is Role.ATTENTION
         ):

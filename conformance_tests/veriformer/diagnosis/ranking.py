@@ -21,6 +21,7 @@ _TABLES: "OrderedDict[object, dict[str, Answer | None]]" = OrderedDict()
 """What candidates answer, by ground and probe: the same for every subject of one role with the same claims and weights."""
 _MOST_TABLES = 256
 _CALLED: dict[object, frozenset[str]] = {}
+"""The functions of the reference that a correct run calls, by role, claims and probe."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,17 +55,18 @@ class Comparison:
         self.theirs: dict[str, Answer] = {}
         self.called: frozenset[str] = frozenset()
         self.probes = tuple(probe for probe in probes if self._ask_the_subject(probe))
-        self.called = self._called()
+        self._called_at = {probe.name: self._called(probe) for probe in self.probes}
+        self.called = frozenset[str]().union(*self._called_at.values())
         self.departing = tuple(probe for probe in self.probes if not self.distance(CORRECT, probe).equal)
 
-    def _called(self) -> frozenset[str]:
-        """The functions of the reference that a correct run calls; found out once for a role and its claims."""
-        if self._asked_of not in _CALLED:
+    def _called(self, probe: Probe) -> frozenset[str]:
+        """The functions of the reference that a correct run calls at one probe; found out once for a role and its claims."""
+        key = (self._asked_of, probe.name)
+        if key not in _CALLED:
             with tracing() as called:
-                for probe in self.probes:
-                    self._asked(CORRECT, probe)
-            _CALLED[self._asked_of] = frozenset(called)
-        return _CALLED[self._asked_of]
+                self._asked(CORRECT, probe)
+            _CALLED[key] = frozenset(called)
+        return _CALLED[key]
 
     def _ask_the_subject(self, probe: Probe) -> bool:
         """Whether the subject can be asked at all."""
@@ -77,12 +79,36 @@ class Comparison:
         self.theirs[probe.name] = answered(probe, side)
         return True
 
-    def answer(self, candidate: Candidate, probe: Probe) -> Answer | None:
-        """What the candidate says; None where it needs weights that there are not."""
+    def answer(self, candidate: Candidate, probe: Probe, *, sure: bool = False) -> Answer | None:
+        """What the candidate says; None where it needs weights that there are not.
+
+        Args:
+            sure: ask all of it, also where a part of it seems to be out of reach.
+        """
         table = self._table(probe)
-        if candidate.name not in table:
-            table[candidate.name] = self._asked(candidate, probe)
-        return table[candidate.name]
+        asked = candidate if sure else self._in_reach(candidate, probe)
+        if asked.name not in table or (sure and len(asked.faults) > 1):
+            table[asked.name] = self._asked(asked, probe)
+        return table[asked.name]
+
+    def _in_reach(self, candidate: Candidate, probe: Probe) -> Candidate:
+        """The candidate without the faults that a correct run does not come by: there it answers as it would without them.
+
+        Of two faults, the first may call what the second replaces, though a correct run does not: what is found is asked again.
+        """
+        if candidate.claims:
+            return candidate
+        called = self._called_at[probe.name]
+        reached = tuple(fault for fault in candidate.faults if any(target in called for target, _ in fault.patches))
+        return candidate if len(reached) == len(candidate.faults) else Candidate(faults=reached)
+
+    def holds(self, candidate: Candidate) -> bool:
+        """Whether the subject equals the candidate at every probe, each asked in full."""
+        return all(
+            (answer := self.answer(candidate, probe, sure=True)) is not None
+            and apart(self.theirs[probe.name], answer, self.dtype, functools.partial(self._envelope, probe)).equal
+            for probe in self.probes
+        )
 
     def _table(self, probe: Probe) -> "dict[str, Answer | None]":
         known = self._tables.get(probe.name)
