@@ -119,7 +119,12 @@ def in_half_precision(scores: Tensor) -> Tensor:
 SCALE_FORGOTTEN = Fault(
     id="scale-forgotten",
     sentence="scores are not divided by the root of the key size",
-    clauses=(attention.EQUALS_EQUATION_1, attention.SCALE_IS_AS_CLAIMED, heads.EQUALS_THE_REFERENCE),
+    clauses=(
+        attention.EQUALS_EQUATION_1,
+        attention.SCALE_IS_AS_CLAIMED,
+        heads.EQUALS_THE_REFERENCE,
+        heads.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     source=f"{DEFORM} SDS",
     written="weights = softmax(q @ k.mT)",
     mend="weights = softmax(q @ k.mT / math.sqrt(d_head))",

@@ -10,6 +10,7 @@ import veriformer.faults
 import veriformer.faults.second
 from veriformer.declaration import Build
 from veriformer.faults.fault import Fault, NearMiss
+from veriformer.faults.same_as import EQUALS
 
 _Entry = TypeVar("_Entry", Fault, NearMiss)
 
@@ -32,6 +33,8 @@ def _collected() -> tuple[dict[str, Fault], dict[str, NearMiss]]:
                 f"veriformer.faults.second writes {name!r} in another style, and the catalogue has no such fault"
             )
         faults[name] = dataclasses.replace(faults[name], builds=(*faults[name].builds, *builds))
+    for name, equals in EQUALS.items():
+        faults[name] = dataclasses.replace(faults[name], same_as={**faults[name].same_as, **equals})
     return faults, near_misses
 
 

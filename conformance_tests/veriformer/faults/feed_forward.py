@@ -57,7 +57,12 @@ SILU_FOR_GELU = Fault(
 GELU_FOR_RELU = Fault(
     id="gelu-for-relu",
     sentence="The configured activation is not passed on: GELU stands where ReLU is claimed.",
-    clauses=(feed_forward.ACTIVATION_IS_AS_CLAIMED, feed_forward.EQUALS_EQUATION_2, stack.EQUALS_THE_REFERENCE),
+    clauses=(
+        feed_forward.ACTIVATION_IS_AS_CLAIMED,
+        feed_forward.EQUALS_EQUATION_2,
+        stack.EQUALS_THE_REFERENCE,
+        feed_forward.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     source="experience",
     written="nn.GELU()",
     mend="nn.ReLU()",

@@ -166,7 +166,11 @@ SHIFT_NEVER_APPLIED = Fault(
 GAIN_ONE_PLUS_WEIGHT = Fault(
     id="gain-one-plus-weight",
     sentence="The normalised value is multiplied by 1 + w where the stored weight is the gain itself.",
-    clauses=(normalization.GAIN_AND_SHIFT_ARE_APPLIED, stack.EQUALS_THE_REFERENCE),
+    clauses=(
+        normalization.GAIN_AND_SHIFT_ARE_APPLIED,
+        stack.EQUALS_THE_REFERENCE,
+        normalization.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     source="experience: checkpoints of one convention loaded into code of the other",
     written="normal * (1 + self.weight)",
     mend="normal * self.weight, or claim gain='one-plus-weight'",

@@ -3,13 +3,16 @@
 # mypy: ignore-errors
 # Other people's code, written the way they write it: without types.
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 import veriformer
 from veriformer.faults.fault import Fault, NearMiss
-from veriformer_spec import normalization
+from veriformer.faults.second import gpt
+from veriformer_spec import model, normalization, stack
 
 
 class AnnotatedLayerNorm(nn.Module):
@@ -267,14 +270,24 @@ def _torch_call(layer: nn.Module, x: Tensor, mask: Tensor | None = None) -> Tens
     return layer(x, ~mask.expand(len(x), heads, x.shape[1], -1).flatten(0, 1))
 
 
+@veriformer.subject("causal-lm", **gpt.CLAIMS, tied=True, eps=1e-6)
+def default_eps_in_a_model(config):
+    return gpt.GPT(dataclasses.replace(config, eps=1e-5))
+
+
 DEFAULT_EPS_STAYS = Fault(
     id="default-eps-stays",
     sentence="The framework's norm is built without the configured eps.",
-    clauses=(normalization.EPSILON_IS_INSIDE_THE_ROOT,),
+    clauses=(
+        normalization.EPSILON_IS_INSIDE_THE_ROOT,
+        normalization.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+        stack.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+        model.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     source="https://github.com/pytorch/torchtune/pull/409",
     written="nn.LayerNorm(d_model)",
     mend="nn.LayerNorm(d_model, eps=eps)",
-    builds=(default_eps, default_eps_in_a_layer, default_eps_in_a_pre_norm_layer),
+    builds=(default_eps, default_eps_in_a_layer, default_eps_in_a_pre_norm_layer, default_eps_in_a_model),
 )
 
 

@@ -31,7 +31,11 @@ POST_MODELS = (
 SKIP_MISSING = Fault(
     id="skip-missing",
     sentence="The sublayer's input is not added to its output.",
-    clauses=(residual.THE_SKIP_ADDS_THE_INPUT_ONCE, stack.EQUALS_THE_REFERENCE),
+    clauses=(
+        residual.THE_SKIP_ADDS_THE_INPUT_ONCE,
+        stack.EQUALS_THE_REFERENCE,
+        stack.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     source="arXiv 2604.28118 (DEFault++), operator RRS",
     written="x = norm(sublayer(x))",
     mend="x = norm(x + sublayer(x))",

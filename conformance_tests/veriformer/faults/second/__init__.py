@@ -7,7 +7,7 @@ any. None declares its weights: finding out which is which is what mapping and d
 from collections.abc import Mapping
 
 from veriformer.declaration import Build
-from veriformer.faults.second import bert, einsum, gpt, llama, parts, plain, sequence_first, t5, translator
+from veriformer.faults.second import additive, bert, einsum, gpt, llama, parts, plain, sequence_first, t5, translator
 from veriformer.faults.second.near_misses import (
     BERT_INTERLEAVED,
     CAPPED_AND_ALIGNED,
@@ -19,12 +19,13 @@ from veriformer.faults.second.near_misses import (
     LLAMA_IN_COMPLEX_NUMBERS,
     MATRIX_FOR_EACH_HEAD,
     NORM_BY_ITS_FORMULA,
+    PAPERS_ADDITIVE_ATTENTION,
     RELU_WITHOUT_A_COMPARISON,
     T5_HEADS_FIRST,
     TRANSLATOR_OF_DICTS,
 )
 
-MEMBERS = (plain, parts, einsum, sequence_first, translator, gpt, llama, bert, t5)
+MEMBERS = (plain, parts, additive, einsum, sequence_first, translator, gpt, llama, bert, t5)
 """Every style: a module with ``SECOND``, builds by the id of the fault in them, and ``CORRECT``."""
 
 
@@ -52,6 +53,7 @@ __all__ = [
     "MATRIX_FOR_EACH_HEAD",
     "MEMBERS",
     "NORM_BY_ITS_FORMULA",
+    "PAPERS_ADDITIVE_ATTENTION",
     "RELU_WITHOUT_A_COMPARISON",
     "SECOND",
     "T5_HEADS_FIRST",

@@ -4,7 +4,7 @@
 # Other people's code, written the way they write it: without types.
 
 from veriformer.faults.fault import NearMiss
-from veriformer.faults.second import bert, einsum, gpt, llama, parts, plain, sequence_first, t5, translator
+from veriformer.faults.second import additive, bert, einsum, gpt, llama, parts, plain, sequence_first, t5, translator
 from veriformer_spec import (
     attention,
     cache,
@@ -14,6 +14,7 @@ from veriformer_spec import (
     model,
     normalization,
     position,
+    recurrence,
     residual,
     stack,
 )
@@ -27,7 +28,7 @@ GROUPS_ON_AN_AXIS = NearMiss(
 MATRIX_FOR_EACH_HEAD = NearMiss(
     id="a-matrix-for-each-head",
     sentence="Projections have three axes, heads first, and biases two.",
-    clauses=(heads.EQUALS_THE_REFERENCE, heads.TIME_STAYS_TIME),
+    clauses=(heads.EQUALS_THE_REFERENCE, heads.TIME_STAYS_TIME, heads.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT),
     build=einsum.build_einsum_attention(kv_heads="grouped"),
 )
 EINSUM_LAYER = NearMiss(
@@ -39,7 +40,11 @@ EINSUM_LAYER = NearMiss(
 FUSED_SEQUENCE_FIRST = NearMiss(
     id="fused-encoder-sequence-first",
     sentence="A stack that works sequence first inside, on parameters of one fused projection.",
-    clauses=(stack.EQUALS_THE_REFERENCE, residual.NORM_PLACEMENT_IS_AS_CLAIMED),
+    clauses=(
+        stack.EQUALS_THE_REFERENCE,
+        residual.NORM_PLACEMENT_IS_AS_CLAIMED,
+        stack.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     build=sequence_first.build_fused_encoder(positions="sinusoidal", final_norm=True, norm_bias=False),
 )
 DECODER_OF_DICTS = NearMiss(
@@ -57,7 +62,11 @@ TRANSLATOR_OF_DICTS = NearMiss(
 GPT_INPUTS_FIRST = NearMiss(
     id="gpt-with-weights-inputs-first",
     sentence="GPT-2 with weights stored inputs by outputs, and a cache that is returned with the logits.",
-    clauses=(cache.CHUNKS_EQUAL_THE_FULL_PASS, model.NORMS_STAND_AS_CLAIMED),
+    clauses=(
+        cache.CHUNKS_EQUAL_THE_FULL_PASS,
+        model.NORMS_STAND_AS_CLAIMED,
+        model.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     build=gpt.build_cached_gpt(tied=True),
 )
 LLAMA_IN_COMPLEX_NUMBERS = NearMiss(
@@ -81,13 +90,21 @@ T5_HEADS_FIRST = NearMiss(
 NORM_BY_ITS_FORMULA = NearMiss(
     id="norm-by-its-formula",
     sentence="LayerNorm by its formula without a shift, with an eps of 1e-12, in float32 for halves alone.",
-    clauses=(normalization.EPSILON_IS_INSIDE_THE_ROOT, normalization.LAYER_EQUALS_ITS_EQUATION),
+    clauses=(
+        normalization.EPSILON_IS_INSIDE_THE_ROOT,
+        normalization.LAYER_EQUALS_ITS_EQUATION,
+        normalization.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     build=parts.build_layer_norm(norm_bias=False, eps=1e-12),
 )
 RELU_WITHOUT_A_COMPARISON = NearMiss(
     id="relu-without-a-comparison",
     sentence="ReLU is half the sum of a number and its size.",
-    clauses=(feed_forward.ACTIVATION_IS_AS_CLAIMED, feed_forward.EQUALS_EQUATION_2),
+    clauses=(
+        feed_forward.ACTIVATION_IS_AS_CLAIMED,
+        feed_forward.EQUALS_EQUATION_2,
+        feed_forward.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     build=parts.build_feed_forward(),
 )
 CAPPED_AND_ALIGNED = NearMiss(
@@ -95,4 +112,13 @@ CAPPED_AND_ALIGNED = NearMiss(
     sentence="Scores are capped and not scaled, and the first query stands beside the first key.",
     clauses=(attention.EQUALS_EQUATION_1, heads.SCORES_ARE_CAPPED_AS_CLAIMED),
     build=plain.build_attention(soft_cap=2.0, scale="none", causal=True, alignment="start"),
+)
+PAPERS_ADDITIVE_ATTENTION = NearMiss(
+    id="additive-attention-by-einsum",
+    sentence="Additive attention on matrices stored inputs by outputs, with no module for any of them.",
+    clauses=(
+        recurrence.ADDITIVE_ATTENTION_EQUALS_ITS_EQUATION,
+        recurrence.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
+    build=additive.build_paper_attention(),
 )
