@@ -111,6 +111,10 @@ def copied(mapping: Mapping[str, Tensor], reference: nn.Module) -> None:
         parameter.copy_(mapping[name].detach().double().cpu())
 
 
+_FIRST_PLACE = 1009
+"""Places are counted from here: no mapping computes this number, as it may zeros and ones."""
+
+
 @torch.no_grad()
 def write(instance: Instance, values: Mapping[str, Tensor]) -> None:
     """Put ``values``, by the reference's names, where the instance keeps them; what the mapping does not reach stays as it is.
@@ -124,7 +128,7 @@ def write(instance: Instance, values: Mapping[str, Tensor]) -> None:
     parameters = list(instance.module_or_not_checked().parameters())
     before = [each.detach().clone() for each in parameters]
     count = sum(each.numel() for each in parameters)
-    start = 0
+    start = _FIRST_PLACE
     for each in parameters:
         each.copy_(torch.arange(start, start + each.numel(), dtype=torch.float64).reshape(each.shape))
         start += each.numel()
@@ -135,8 +139,10 @@ def write(instance: Instance, values: Mapping[str, Tensor]) -> None:
             each.copy_(value)
     flat = torch.cat([each.double().cpu().flatten() for each in before])
     for name, place in places.items():
-        at = place.round().clamp(0, count - 1)
-        if not torch.equal(at, place):
+        at = place.round() - _FIRST_PLACE
+        if not bool(place.any()):
+            continue  # a parameter that changes nothing, and that the subject does not have
+        if not torch.equal(at + _FIRST_PLACE, place) or bool((at < 0).any()) or bool((at >= count).any()):
             raise NotChecked("the weights that the mapping gives are computed: nothing can be written into them")
         flat[at.long().flatten()] = values[name].detach().double().cpu().flatten()
     for each, value in zip(parameters, flat.split([each.numel() for each in parameters]), strict=True):
