@@ -174,9 +174,9 @@ class Attempt:
         """How far the nearest hypothesis' symmetric output is from a variant's."""
         prepared = self._prepared(variant)
         if isinstance(prepared, NotUnderstood):
-            return float("inf")
+            return math.inf
         _, expected, outputs = prepared
-        return min((_apart(output, expected) for _, output in outputs), default=float("inf"))
+        return min((apart for _, apart in outputs.distances(expected)), default=math.inf)
 
     def tried(self, variant: Variant) -> Understood | NotUnderstood:
         """One variant: its symmetric output first, then its rows, then fresh weights."""
@@ -186,8 +186,7 @@ class Attempt:
         reference, expected, outputs = prepared
         best: NotUnderstood | None = None
         looked = 0
-        for hypothesis, output in outputs:
-            apart = _apart(output, expected)
+        for hypothesis, apart in outputs.distances(expected):
             if apart <= SAME[self.subject.rounds_to]:
                 looked += 1
                 if looked > CLOSER_LOOKS:
@@ -212,7 +211,7 @@ class Attempt:
                 if not isinstance(reference, nn.Module):
                     return NotUnderstood("the reference has no weights in this role")
                 symmetric.fill_reference(reference, variant.config)
-                expected = called(reference, self.inputs)
+                expected = called(reference, self.inputs).detach()
         except Exception as error:  # noqa: BLE001  # a planted fault may raise anything
             return NotUnderstood(f"{variant.name} cannot be computed: {error}")
         outputs = self.symmetric_outputs(symmetric.places(reference, variant.config))
@@ -370,6 +369,7 @@ class Remembered:
     def __init__(self, source: Iterator[tuple[Hypothesis, Tensor]]) -> None:
         self.source = source
         self.seen: list[tuple[Hypothesis, Tensor]] = []
+        self.stacked: Tensor | None = None
 
     def __iter__(self) -> Iterator[tuple[Hypothesis, Tensor]]:
         index = 0
@@ -382,13 +382,28 @@ class Remembered:
             yield self.seen[index]
             index += 1
 
+    def distances(self, expected: Tensor) -> Iterator[tuple[Hypothesis, float]]:
+        """How far each output is from ``expected``; all at once where all are known."""
+        if self.stacked is None and all(output.shape == expected.shape for _, output in self.seen):
+            for hypothesis, output in self:
+                yield hypothesis, _apart(output, expected)
+            if self.seen and len({output.shape for _, output in self.seen}) == 1:
+                self.stacked = torch.stack([output for _, output in self.seen])
+            return
+        if self.stacked is None or self.stacked.shape[1:] != expected.shape:
+            yield from ((hypothesis, math.inf) for hypothesis, _ in self.seen)
+            return
+        largest = max(float(expected.abs().max()), 1e-300)
+        apart = (self.stacked - expected).flatten(1).abs().amax(1).nan_to_num(nan=math.inf) / largest
+        yield from ((hypothesis, each) for (hypothesis, _), each in zip(self.seen, apart.tolist(), strict=True))
+
 
 def _apart(output: Tensor, expected: Tensor) -> float:
     if output.shape != expected.shape:
-        return float("inf")
+        return math.inf
     largest = float(expected.detach().abs().max())
     apart = float((output - expected).detach().abs().max())
-    return float("inf") if math.isnan(apart) else apart / max(largest, 1e-300)
+    return math.inf if math.isnan(apart) else apart / max(largest, 1e-300)
 
 
 def _rank(result: NotUnderstood) -> tuple[bool, int, float]:
