@@ -314,7 +314,10 @@ class Attempt:
             )
         idle = matching.silent(prints or {}, self.subject.rounds_to)
         said = {named(name, layer, 0) for name in layout.silent for layer in range(layout.config.layers)}
-        return sorted(name for name, _ in reference.named_parameters() if name in said and name not in idle)
+        # a parameter that the subject has and does not use is there, under whatever name
+        unused = sum(each.tensor.numel() for each in self.parameters if each.name in layout.idle)
+        absent = {n: each.numel() for n, each in reference.named_parameters() if n in said and n not in idle}
+        return sorted(absent) if sum(absent.values()) > unused else []
 
     @staticmethod
     def _their_rows(_: str, tensor: Tensor) -> Tensor:
