@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from veriformer.case import Case
 from veriformer.diagnosis.grounds import CannotCompare, Ground, Grounds, Setting, built, fresh, possible_case
+from veriformer.errors import Unsupported
 from veriformer.mapping import symmetric
 from veriformer.mapping.hypotheses import hypotheses as possible
 from veriformer.mapping.hypotheses import measured_readings
@@ -192,6 +193,8 @@ def on_symmetric_weights(subject: Subject, hypothesis: Hypothesis, case: Case) -
     """Compared with one value wherever shapes are one, as ``hypothesis`` puts it into the subject."""
 
     def make(setting: Setting, case: Case) -> Ground:
+        if setting.sizes:
+            raise Unsupported("a way to read parameters holds at the sizes at which it was found")
         instance = built(subject, setting, case)
         module = instance.module_or_not_checked()
         symmetric.fill_subject(module, hypothesis)
