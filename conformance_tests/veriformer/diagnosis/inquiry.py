@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import torch
 
 from veriformer.diagnosis import candidates, naming, pairs, ranking, signature
@@ -11,6 +12,7 @@ from veriformer.diagnosis.grounds import Grounds, has_weights, possible_case
 from veriformer.diagnosis.probes import probes_of
 from veriformer.diagnosis.ranking import Comparison, Match
 from veriformer.diagnosis.weighing import Weights, hypotheses, on_outputs, on_symmetric_weights, on_weights
+from veriformer.diagnosis.where import first_departure
 from veriformer.errors import Unsupported
 from veriformer.faults.catalogue import FAULTS
 from veriformer.outcome import NotChecked, SubjectError
@@ -18,6 +20,7 @@ from veriformer.subjects import Subject
 from veriformer.verdict import Diagnosis, Status, Verdict
 from veriformer_spec.role import Role
 
+NOTHING_DEPARTS = "equals the specification wherever it was compared"
 FAILED = (Status.FAIL, Status.ERROR)
 EXACT = (torch.float64, torch.float32)
 """In 16 bits, rounding hides what tells one fault from another."""
@@ -40,6 +43,8 @@ def inquire(
         found = _compared(subject, failed, most_pairs, symmetric=symmetric)
     except (SubjectError, NotChecked, Unsupported) as problem:
         found = signature.guessed(subject, verdicts, str(problem))
+    if found.basis != signature.BASIS and not symmetric and found.said != NOTHING_DEPARTS:
+        found = msgspec.structs.replace(found, departure=first_departure(subject))
     return naming.timed(found, time.perf_counter() - started)
 
 
@@ -59,7 +64,7 @@ def _compared(subject: Subject, failed: frozenset[str], most_pairs: int, *, symm
         if not comparison.probes:
             raise NotChecked("no probe could be asked")
         if not comparison.departing:
-            return naming.said(grounds.basis, [], "equals the specification wherever it was compared")
+            return naming.said(grounds.basis, [], NOTHING_DEPARTS)
         found = [each for each in ranking.exact(comparison, singles(comparison)) if _believed(comparison, each, failed)]
         if found:
             return _named(comparison, found, failed)

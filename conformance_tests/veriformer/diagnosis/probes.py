@@ -33,6 +33,7 @@ class Probe:
         ask: puts it to one side.
         setting: how that side is built.
         steps: calls of the subject that it takes; those that take many are asked last.
+        open_rows: whether some rows may hold anything: where NaN came out of them into the others, nothing can be told.
         free: whether correct subjects may answer differently, so that it is asked only where nothing else tells.
     """
 
@@ -41,6 +42,7 @@ class Probe:
     setting: Setting = ORDINARY
     free: bool = False
     steps: int = 1
+    open_rows: bool = False
 
 
 SEED = 11
@@ -103,7 +105,7 @@ def _forward(name: str, inputs: Inputs, keep: Kept, setting: Setting = ORDINARY)
     def ask(side: Side) -> dict[str, Tensor]:
         return {"output": kept(side.instance(side.given(inputs)), keep)}
 
-    return Probe(name, ask, setting)
+    return Probe(name, ask, setting, open_rows=keep is not None)
 
 
 def kept(output: Tensor, keep: Kept) -> Tensor:

@@ -76,7 +76,10 @@ class Comparison:
             raise
         except Exception:  # noqa: BLE001  # it cannot be built so, or its weights cannot be found there: other probes say more
             return False
-        self.theirs[probe.name] = answered(probe, side)
+        answer = answered(probe, side)
+        if probe.open_rows and any(bool(each.isnan().any()) for each in answer.values()):
+            return False
+        self.theirs[probe.name] = answer
         return True
 
     def answer(self, candidate: Candidate, probe: Probe, *, sure: bool = False) -> Answer | None:
