@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
+from types import ModuleType
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import veriformer
 from veriformer.adapters import reference
@@ -19,6 +20,7 @@ from veriformer.faults.fault import declared, patched
 from veriformer.preflight import prepared
 from veriformer.subjects import Subject
 from veriformer.verdict import Diagnosis, Finding, Status, Verdict
+from veriformer_spec.config import Config
 from veriformer_spec.role import Role
 
 F64 = torch.float64
@@ -39,7 +41,7 @@ def failed(*clauses: str) -> list[Verdict]:
     ]
 
 
-def test_answers_are_apart_by_rounding_by_numbers_or_at_all():
+def test_answers_are_apart_by_rounding_by_numbers_or_at_all() -> None:
     one = torch.tensor([1.0, 2.0], dtype=F64)
     assert apart({"a": one}, {"a": one.clone()}, F64).units == 0
     assert apart({"a": one * (1 + 1e-15)}, {"a": one}, F64).equal
@@ -55,11 +57,11 @@ def test_answers_are_apart_by_rounding_by_numbers_or_at_all():
     assert not apart({"a": one}, {"a": nothing}, F64).equal
 
 
-def test_the_envelope_is_asked_for_only_where_it_decides():
+def test_the_envelope_is_asked_for_only_where_it_decides() -> None:
     one = torch.tensor([1.0], dtype=F64)
-    asked = []
+    asked: list[int] = []
 
-    def envelope():
+    def envelope() -> dict[str, float]:
         asked.append(1)
         return {"a": 1e-12}
 
@@ -84,13 +86,13 @@ def test_the_envelope_is_asked_for_only_where_it_decides():
         (Role.ENCODER_LAYER, "second-skip-from-the-first-input", {}),
     ],
 )  # fmt: skip
-def test_a_planted_fault_gets_its_name(role, fault, claims):
+def test_a_planted_fault_gets_its_name(role: Role, fault: str, claims: dict[str, object]) -> None:
     found = diagnose(Subject(with_faults(role, fault, **claims)))
     assert fault in names(found), found.said
     assert all(each.exact for each in found.findings)
 
 
-def test_another_legal_claim_is_named_before_a_fault():
+def test_another_legal_claim_is_named_before_a_fault() -> None:
     found = diagnose(Subject(with_faults(Role.ATTENTION, "scale-forgotten")))
     assert found.findings[0].claims == ["scale=none"]
     assert found.findings[0].faults == []
@@ -98,7 +100,7 @@ def test_another_legal_claim_is_named_before_a_fault():
     assert "scale-forgotten" in names(found)
 
 
-def test_who_equals_the_specification_is_called_nothing():
+def test_who_equals_the_specification_is_called_nothing() -> None:
     verdicts = failed("attention.equals-equation-1")
     for declaration in (reference.declaration(Role.ATTENTION), reference.declaration(Role.ENCODER_LAYER, norm="pre")):
         found = diagnose(Subject(declaration), verdicts)
@@ -106,26 +108,26 @@ def test_who_equals_the_specification_is_called_nothing():
         assert "equals the specification" in found.said
 
 
-def test_the_oracle_never_sees_a_candidate():
+def test_the_oracle_never_sees_a_candidate() -> None:
     before = {name: getattr(veriformer_module, name) for veriformer_module, name in _patched_functions()}
     diagnose(Subject(with_faults(Role.ATTENTION, "scaled-twice")))
     assert before == {name: getattr(veriformer_module, name) for veriformer_module, name in _patched_functions()}
 
 
-def _patched_functions():
+def _patched_functions() -> list[tuple[ModuleType, str]]:
     from veriformer_reference import attention, heads
 
     return [(attention, "softmax"), (attention, "scale_factor"), (attention, "scores"), (heads, "attend")]
 
 
-def test_two_faults_at_once_are_both_named():
+def test_two_faults_at_once_are_both_named() -> None:
     found = inquire(Subject(with_faults(Role.ATTENTION, "scaled-twice", "mask-after-softmax")), ())
     assert {"mask-after-softmax", "scaled-twice"} in [set(name.split(" and ")) for name in names(found)]
 
 
-def test_what_is_not_catalogued_is_not_named_exactly():
+def test_what_is_not_catalogued_is_not_named_exactly() -> None:
     class Shifted(nn.Module):
-        def forward(self, query, key, value, mask=None):
+        def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
             scores = query @ key.mT / query.shape[-1] ** 0.5 + 0.37 * torch.sin(
                 query.sum(-1, keepdim=True) * key.sum(-1)[..., None, :]
             )
@@ -134,7 +136,7 @@ def test_what_is_not_catalogued_is_not_named_exactly():
             return torch.softmax(scores, -1).nan_to_num() @ value
 
     @veriformer.subject("attention", nothing_visible="zeros")
-    def build(config):
+    def build(config: Config) -> nn.Module:
         return Shifted()
 
     found = inquire(Subject(declared(build)), (), most_pairs=50)
@@ -144,13 +146,13 @@ def test_what_is_not_catalogued_is_not_named_exactly():
 class TwiceScaled(nn.Module):
     """Another style, names that mean nothing, and the scale twice."""
 
-    def __init__(self, config):
+    def __init__(self, config: Config) -> None:
         super().__init__()
         self.heads = config.heads
         self.alpha = nn.Linear(config.d_model, 3 * config.d_model)
         self.omega = nn.Linear(config.d_model, config.d_model)
 
-    def forward(self, query, memory, mask=None):
+    def forward(self, query: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         batch, time, size = query.shape
         q = self.alpha(query)[..., :size]
         k, v = self.alpha(memory)[..., size:].chunk(2, -1)
@@ -158,16 +160,18 @@ class TwiceScaled(nn.Module):
         scores = torch.einsum("bqhd,bkhd->bhqk", q, k) / q.shape[-1]
         if mask is not None:
             scores = scores.masked_fill(~mask, -1e300)
-        return self.omega(torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), v).reshape(batch, time, size))
+        seen = torch.einsum("bhqk,bkhd->bqhd", scores.softmax(-1), v).reshape(batch, time, size)
+        result: Tensor = self.omega(seen)
+        return result
 
 
 @veriformer.subject("multi-head-attention", nothing_visible="unspecified")
-def build_twice_scaled(config):
+def build_twice_scaled(config: Config) -> nn.Module:
     return TwiceScaled(config)
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
-def test_a_foreign_subject_gets_its_name_without_any_mapping(symmetric):
+def test_a_foreign_subject_gets_its_name_without_any_mapping(*, symmetric: bool) -> None:
     found = inquire(prepared(declared(build_twice_scaled)).subject, (), symmetric=symmetric)
     assert "scaled-twice" in names(found), found.said
     assert found.basis in (
@@ -175,13 +179,13 @@ def test_a_foreign_subject_gets_its_name_without_any_mapping(symmetric):
     )  # mapping has its own time
 
 
-def test_sixteen_bits_are_never_exact():
+def test_sixteen_bits_are_never_exact() -> None:
     subject = Subject(with_faults(Role.ATTENTION, "scaled-twice"), dtype=torch.bfloat16, rounds_to=torch.bfloat16)
     found = inquire(subject, (), most_pairs=0)
     assert not any(each.exact for each in found.findings)
 
 
-def test_clauses_alone_are_a_guess():
+def test_clauses_alone_are_a_guess() -> None:
     clauses = [clause.id for clause in FAULTS["softmax-over-heads"].clauses]
     subject = Subject(reference.declaration(Role.ATTENTION, scale="unspecified"))
     found = diagnose(subject, failed(*clauses))
@@ -190,7 +194,7 @@ def test_clauses_alone_are_a_guess():
     assert "guess" in found.said or "like those of no single fault" in found.said
 
 
-def test_trials_are_judged_by_what_they_are():
+def test_trials_are_judged_by_what_they_are() -> None:
     trial = trials.Trial("", frozenset({"a", "b"}), lambda: reference.declaration(Role.ATTENTION))
 
     exact = Diagnosis(basis="weights", findings=[Finding(faults=["b", "a"], exact=True)])
@@ -202,7 +206,7 @@ def test_trials_are_judged_by_what_they_are():
     assert trials.outcome(trial, same) == "named"
 
 
-def test_compatible_candidates_touch_different_functions():
+def test_compatible_candidates_touch_different_functions() -> None:
     one, other = (Candidate(faults=(FAULTS[name],)) for name in ("scale-forgotten", "scaled-twice"))
     assert not one.compatible(other)
     assert one.compatible(Candidate((("norm", "pre"),)))

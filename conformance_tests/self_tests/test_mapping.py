@@ -1,5 +1,8 @@
 """The mapping: modules of many layouts are understood without a name, at other sizes too; what is not understood is refused."""
 
+# mypy: allow-untyped-calls
+# The modules that are understood here have no types.
+
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +23,7 @@ from veriformer_spec.config import Config
 Build = Callable[[Config], Any]
 
 
-def declared(role: str, build: Build, **claims: object) -> Declaration:
+def declared(role: str, build: Build, **claims: Any) -> Declaration:
     """A subject of that role."""
     made = veriformer.subject(role, **claims)(build)
     declaration: Declaration = getattr(made, ATTRIBUTE)
@@ -48,6 +51,11 @@ def layer(config: Config, **options: Any) -> nn.Module:
     return modules.Layer(config.d_model, config.d_ff, modules.Fused(config.d_model, config.heads, "hcr"), **options)
 
 
+def fused(order: str) -> Build:
+    """Self-attention with one projection, its rows in that order."""
+    return lambda c: self_attention(modules.Fused(c.d_model, c.heads, order))
+
+
 GROUPED: dict[str, object] = {
     "norm": "pre", "normalization": "rms", "activation": "swiglu", "bias": False, "eps": 1e-6, "kv_heads": "grouped",
 }  # fmt: skip
@@ -56,7 +64,7 @@ UNDERSTOOD: dict[str, tuple[str, Build, dict[str, object]]] = {
     **{
         f"fused {order}": (
             "multi-head-attention",
-            lambda c, order=order: self_attention(modules.Fused(c.d_model, c.heads, order)),
+            fused(order),
             QUERY,
         )
         for order in ("chr", "hcr", "hrc", "crh")
@@ -147,7 +155,8 @@ def test_gradients_flow_back_through_a_layout() -> None:
     _, found = understood("fused hcr")
     module = modules.Fused(24, 4, "hcr").double()
     tensors = found.layout.weights(module, found.config)
-    sum(each.sum() for each in tensors.values()).backward()
+    total: Any = sum(each.sum() for each in tensors.values())
+    total.backward()
     assert all(each.grad is not None and bool((each.grad == 1).all()) for each in module.parameters())
 
 
@@ -162,7 +171,7 @@ REFUSED: dict[str, tuple[Build, str]] = {
     ),
     "computed weights": (
         lambda c: plain(modules.Normed(c.d_model, c.d_ff, modules.Fused(c.d_model, c.heads))),
-        "no place in the claimed function",
+        "where those of the claimed function hold",
     ),
     "one projection for two": (
         lambda c: plain(modules.Layer(c.d_model, c.d_ff, modules.Tied(c.d_model, c.heads))),
@@ -196,7 +205,7 @@ def test_another_legal_claim_is_called_a_claim() -> None:
 def test_a_number_that_is_claimed_wrongly_is_found() -> None:
     """A scale that nobody lists is looked for along a line."""
 
-    class Soft(modules.Fused):  # type: ignore[misc]  # untyped on purpose
+    class Soft(modules.Fused):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             q, k, v = (each.unflatten(-1, (self.h, -1)).transpose(1, 2) for each in self.a(x).chunk(3, -1))
             seen: torch.Tensor = self.z((torch.softmax(q @ k.mT * 0.3, -1) @ v).transpose(1, 2).flatten(2))

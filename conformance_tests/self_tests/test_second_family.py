@@ -159,9 +159,10 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Tensor
     copies = [each.clone() if isinstance(each, Tensor) else each for each in arguments]
     try:
         with torch.no_grad():
-            return function(*copies).double()
+            result: Tensor = function(*copies).double()
     except (ValueError, RuntimeError, IndexError):
         return None
+    return result
 
 
 def _specified(role: Role, arguments: tuple[Any, ...], output: Tensor | None) -> Tensor | None:

@@ -25,6 +25,7 @@ _INVISIBILITY = (
 )
 _COMPARISONS = (
     "*.equals-*",
+    "*.symmetric-weights-*",
     "*-equals-its-equation",
     "heads.each-head-reads-its-own-slice",
     "heads.one-head-is-plain-attention",

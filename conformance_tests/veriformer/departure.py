@@ -51,7 +51,7 @@ POINTS: Final = {
 
 MOST_TENSORS: Final = 20_000
 """A subject that makes more on one tiny call is not watched further."""
-SIDE: Final = 6
+SIDE: Final = 4
 """Rows and columns of the matrices that are shown."""
 
 

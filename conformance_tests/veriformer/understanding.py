@@ -145,5 +145,6 @@ def write(instance: Instance, values: Mapping[str, Tensor]) -> None:
         if not torch.equal(at + _FIRST_PLACE, place) or bool((at < 0).any()) or bool((at >= count).any()):
             raise NotChecked("the weights that the mapping gives are computed: nothing can be written into them")
         flat[at.long().flatten()] = values[name].detach().double().cpu().flatten()
-    for each, value in zip(parameters, flat.split([each.numel() for each in parameters]), strict=True):
+    parts = flat.split([each.numel() for each in parameters])  # type: ignore[no-untyped-call]  # torch leaves it without types
+    for each, value in zip(parameters, parts, strict=True):
         each.copy_(value.reshape(each.shape))

@@ -18,6 +18,7 @@ from veriformer.mapping.adapter import attributes
 from veriformer.mapping.joining import Joined, joined
 from veriformer.mapping.layout import Layout, LayoutError, named, reference_shapes
 from veriformer.mapping.probing import drawn, mapping_case, probe_inputs
+from veriformer.mapping.remembered import Remembered
 from veriformer.mapping.symmetric import Hypothesis, Places
 from veriformer.mapping.tensors import Held, held, kept
 from veriformer.outcome import NotChecked, SubjectError, Violation
@@ -151,8 +152,17 @@ class Attempt:
             if given and _rank(result) > _rank(best):
                 best = result
             if not given and tried >= MOST_TRIED:
-                return dataclasses.replace(best, reason=f"{best.reason} (and not every alternative was tried)")
-        return best
+                best = dataclasses.replace(best, reason=f"{best.reason} (and not every alternative was tried)")
+                break
+        return self._doubted(best, claimed)
+
+    def _doubted(self, refusal: NotUnderstood, claimed: Variant) -> NotUnderstood:
+        """Weights of which there are more or fewer than in the claimed function are no proof that its function is another one."""
+        own, wanted = sum(each.tensor.numel() for each in self.parameters), tries.numbers_in(claimed)
+        if not refusal.placed or own == wanted:
+            return refusal
+        reason = f"{refusal.reason}; its weights hold {own} numbers, where those of the claimed function hold {wanted}"
+        return dataclasses.replace(refusal, placed=False, reason=reason)
 
     def _others(self, claimed: Variant) -> Iterator[Variant]:
         """Other legal claims, one and two at a time; then catalogued faults; then numbers that a claim may have, which take longest."""
@@ -202,7 +212,7 @@ class Attempt:
             best = result if best is None or _rank(result) > _rank(best) else best
         return best or NotUnderstood("no way to read the parameters")
 
-    def _prepared(self, variant: Variant) -> "tuple[nn.Module, Tensor, Remembered] | NotUnderstood":
+    def _prepared(self, variant: Variant) -> tuple[nn.Module, Tensor, Remembered] | NotUnderstood:
         """A variant, what it says under symmetric weights, and what the subject says under each hypothesis."""
         try:
             with variant.running(), torch.no_grad():
@@ -216,7 +226,7 @@ class Attempt:
         outputs = self.symmetric_outputs(symmetric.places(reference, variant.config))
         return NotUnderstood(outputs) if isinstance(outputs, str) else (reference, expected, outputs)
 
-    def symmetric_outputs(self, known: Places) -> "Remembered | str":
+    def symmetric_outputs(self, known: Places) -> Remembered | str:
         """What the subject says to the inputs under each hypothesis; computed once for each set of places, and when asked for."""
         if known not in self.outputs:
             possible = hypotheses.hypotheses(self.module, known, self.measured)
@@ -363,49 +373,6 @@ class Attempt:
             time.perf_counter() - self.started,
             worst,
         )
-
-
-class Remembered:
-    """Outputs under one hypothesis after another: each computed when it is asked for the first time, and then kept."""
-
-    def __init__(self, source: Iterator[tuple[Hypothesis, Tensor]]) -> None:
-        self.source = source
-        self.seen: list[tuple[Hypothesis, Tensor]] = []
-        self.stacked: Tensor | None = None
-
-    def __iter__(self) -> Iterator[tuple[Hypothesis, Tensor]]:
-        index = 0
-        while True:
-            if index == len(self.seen):
-                following = next(self.source, None)
-                if following is None:
-                    return
-                self.seen.append(following)
-            yield self.seen[index]
-            index += 1
-
-    def distances(self, expected: Tensor) -> Iterator[tuple[Hypothesis, float]]:
-        """How far each output is from ``expected``; all at once where all are known."""
-        if self.stacked is None and all(output.shape == expected.shape for _, output in self.seen):
-            for hypothesis, output in self:
-                yield hypothesis, _apart(output, expected)
-            if self.seen and len({output.shape for _, output in self.seen}) == 1:
-                self.stacked = torch.stack([output for _, output in self.seen])
-            return
-        if self.stacked is None or self.stacked.shape[1:] != expected.shape:
-            yield from ((hypothesis, math.inf) for hypothesis, _ in self.seen)
-            return
-        largest = max(float(expected.abs().max()), 1e-300)
-        apart = (self.stacked - expected).flatten(1).abs().amax(1).nan_to_num(nan=math.inf) / largest
-        yield from ((hypothesis, each) for (hypothesis, _), each in zip(self.seen, apart.tolist(), strict=True))
-
-
-def _apart(output: Tensor, expected: Tensor) -> float:
-    if output.shape != expected.shape:
-        return math.inf
-    largest = float(expected.detach().abs().max())
-    apart = float((output - expected).detach().abs().max())
-    return math.inf if math.isnan(apart) else apart / max(largest, 1e-300)
 
 
 def _rank(result: NotUnderstood) -> tuple[bool, int, float]:

@@ -37,7 +37,7 @@ def main() -> None:
         number, shards = map(int, given.shard.split("/"))
         chosen = [mutant for mutant in mutants() if mutant.id.startswith(given.only)]
         random.Random(given.seed).shuffle(chosen)  # whatever was judged when a run is broken off is a fair sample
-        pairs = stored(given.cache / f"reach-{record.reference_fingerprint()}.json")
+        pairs = stored(given.cache / f"reach-{record.reference_fingerprint()}.jsonl")
         history = History()
         warm_up()
         for outcome in results.known.values():

@@ -5,12 +5,13 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from veriformer.declaration import Declaration
 from veriformer.events import Finished, Judged
 from veriformer.faults.matrix import KILLED, QUICK
 from veriformer.isolation import Child, Emit, Ended
-from veriformer.judge import judge
+from veriformer.judge import Effort, judge
 from veriformer.mutation.mutants import Mutant, planted
 from veriformer.mutation.reach import Pair
 from veriformer.mutation.subjects import subjects
@@ -19,6 +20,9 @@ from veriformer.property import properties
 from veriformer.subjects import Subject
 from veriformer.verdict import Status, Verdict
 from veriformer_spec.chapters import CLAUSES
+
+ONE_CASE = Effort(examples=1, shrink=False)
+"""The first case of budget quick."""
 
 PATIENCE = 120.0
 """Seconds without a verdict after which a mutant is said to hang."""
@@ -33,7 +37,7 @@ class Outcome:
         subject: the subject in which it was killed.
         clause: the clause that killed it.
         pairs: of a subject and a clause that run its line.
-        asked: of those, how many were judged.
+        asked: of those, how many were judged, by one case at least.
     """
 
     id: str
@@ -67,20 +71,45 @@ class History:
             self._last[outcome.id] = outcome.subject, outcome.clause
 
     def ordered(self, mutant: Mutant, pairs: Iterable[Pair]) -> list[Pair]:
-        """The pairs that run the mutant's line: its own last killer, then its neighbours' killers, then by promise and price."""
+        """The pairs that run the mutant's line, the most promising first.
 
-        def key(pair: Pair) -> tuple[bool, int, int, float]:
+        Its own last killer, then its neighbours' killers; then the best clause of each subject, because a line often stands
+        for several claims of which a subject makes one; then the second best of each, and so on; the cheaper ones first.
+        """
+
+        def worth(pair: Pair) -> tuple[int, float]:
+            return _promise(pair.clause, mutant), pair.seconds
+
+        seen: Counter[str] = Counter()
+        turns: dict[Pair, int] = {}
+        for pair in sorted((pair for pair in pairs if pair.runs(mutant.chapter, _range(mutant))), key=worth):
+            turns[pair] = seen[pair.subject]
+            seen[pair.subject] += 1
+
+        def key(pair: Pair) -> tuple[bool, int, int, int, float]:
             named = pair.subject, pair.clause
-            kills = self._kills[mutant.target, *named]
-            return self._last.get(mutant.id) != named, -kills, _promise(pair.clause, mutant.chapter), pair.seconds
+            new = self._last.get(mutant.id) != named
+            return new, -self._kills[mutant.target, *named], turns[pair], *worth(pair)
 
-        return sorted((pair for pair in pairs if pair.runs(mutant.chapter, _range(mutant))), key=key)
+        return sorted(turns, key=key)
 
 
-def _promise(clause: str, chapter: str) -> int:
-    """0: a clause of its own chapter that compares numbers; 1: one of either kind; 2: any other."""
+def _promise(clause: str, mutant: Mutant) -> int:
+    """0: a clause about what was changed; 1: of a chapter concerned, and comparing numbers; 2: one of either kind; 3: any other."""
+    chapter = CLAUSES[clause].chapter
+    if mutant.operator == "gradient":
+        return 0 if "gradient" in clause else 3
+    if mutant.before.count("device") != mutant.change.count("device") and chapter == "device":
+        return 0
+    if clause in mutant.cited:
+        return 0
     compares = any(one.needs_weights for one in properties()[clause]) or "equal" in clause
-    return 2 - compares - (CLAUSES[clause].chapter == chapter)
+    concerned = chapter == _HOME.get(mutant.chapter, mutant.chapter) or f"{chapter}." in mutant.before
+    return 3 - compares - concerned
+
+
+_HOME: Final = {"rotary": "position", "relative": "position", "decoder": "stack"}
+"""The specification's chapter, where the reference splits it."""
 
 
 def _range(mutant: Mutant) -> range:
@@ -102,11 +131,10 @@ def judged(mutant: Mutant, pairs: Sequence[Pair], *, seconds: float) -> Outcome:
                 event = child.next_event(time.monotonic() + PATIENCE)
             except (TimeoutError, Ended) as end:
                 killed = "hung" if isinstance(end, TimeoutError) else "raised"
-                subject, clause = (pairs[asked].subject, pairs[asked].clause) if asked < len(pairs) else ("", "")
-                break
+                break  # nobody knows by which clause
             if isinstance(event, Judged):
                 verdict, subject = event.verdict, pairs[event.subject].subject
-                asked += 1
+                asked = max(asked, event.subject + 1)
                 if verdict.status in KILLED:
                     killed, clause = "failed" if verdict.status is Status.FAIL else "raised", verdict.clause
             elif isinstance(event, Finished):
@@ -135,19 +163,21 @@ def warm_up() -> None:
 
 
 def _ask(mutant: Mutant, pairs: Sequence[Pair], seconds: float, emit: Emit) -> None:
+    """Ask every pair for one case first, in half of the time, then for as many as budget quick has; a mistake shows in the first."""
     ready: dict[str, Subject] = {}
-    for index, pair in enumerate(pairs):
-        if time.process_time() > seconds:
-            break
-        if pair.subject not in ready:
-            ready[pair.subject] = prepared(with_mutant(_by_name()[pair.subject], mutant)).subject
-        emit(Judged(index, asked_of(ready[pair.subject], pair.clause)))
+    for effort, limit in ((ONE_CASE, seconds / 2), (QUICK, seconds)):
+        for index, pair in enumerate(pairs):
+            if time.process_time() > limit:
+                break
+            if pair.subject not in ready:
+                ready[pair.subject] = prepared(with_mutant(_by_name()[pair.subject], mutant)).subject
+            emit(Judged(index, asked_of(ready[pair.subject], pair.clause, effort)))
     emit(Finished())
 
 
-def asked_of(subject: Subject, clause: str) -> Verdict:
-    """The verdict of one clause, at budget quick, without looking for a smaller case."""
-    return judge(CLAUSES[clause], properties()[clause], subject, QUICK)
+def asked_of(subject: Subject, clause: str, effort: Effort = QUICK) -> Verdict:
+    """The verdict of one clause, without looking for a smaller case."""
+    return judge(CLAUSES[clause], properties()[clause], subject, effort)
 
 
 def with_mutant(declaration: Declaration, mutant: Mutant) -> Declaration:

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import importlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -51,6 +52,8 @@ class Mutant:
         change: the statement as it stands now, or as it is missing.
         lines: of that statement in its file.
         source: the whole function as it stands now.
+        before: the statement as it was.
+        cited: the clauses that the function's docstring names.
     """
 
     target: str
@@ -58,6 +61,8 @@ class Mutant:
     change: str
     lines: tuple[int, int]
     source: str
+    before: str = ""
+    cited: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:
@@ -92,12 +97,13 @@ def of_function(target: str, written: ast.FunctionDef, module: ModuleType) -> It
     """Every mutant of one function whose bytecode is that of no other, nor the function's own."""
     if target in FREE:
         return
-    function = copy.deepcopy(written)
+    function = _bare(written)
+    cited = frozenset(re.findall(r"[a-z_]+\.[a-z0-9-]+-[a-z0-9-]+", ast.get_docstring(written) or ""))
     if ast.get_docstring(function) is not None:
         function.body = function.body[1:]
     seen = {_signature(_code(function))}
     names: dict[str, int] = {}
-    for operator, statement, change in _planted(function, Scope(written, module)):
+    for operator, statement, before, change in _planted(function, Scope(written, module)):
         try:
             signature = _signature(_code(function))
         except (SyntaxError, ValueError, TypeError):
@@ -108,17 +114,18 @@ def of_function(target: str, written: ast.FunctionDef, module: ModuleType) -> It
         names[change] = names.get(change, 0) + 1
         number = f" #{names[change]}" if names[change] > 1 else ""
         lines = (statement.lineno, _last_line(statement))
-        yield Mutant(target, operator, change + number, lines, ast.unparse(_bare(function)))
+        yield Mutant(target, operator, change + number, lines, ast.unparse(function), before, cited)
 
 
-def _planted(function: ast.FunctionDef, scope: Scope) -> Iterator[tuple[str, ast.stmt, str]]:
+def _planted(function: ast.FunctionDef, scope: Scope) -> Iterator[tuple[str, ast.stmt, str, str]]:
     """Plant one change after another in ``function`` itself; each is taken out again when the next is asked for."""
     for statement, parent, field, index, node in list(_sites(function, function)):
-        deleted = f"without `{_shown(statement)}`"
+        before = _shown(statement)
         for operator, other in _changes_at(parent, field, node, scope):
+            deleted = isinstance(other, ast.Pass)
             with _in_place(parent, field, index, other):
-                yield operator, statement, deleted if isinstance(other, ast.Pass) else _shown(statement)
-    yield from _of_the_result(function)
+                yield operator, statement, before, f"without `{before}`" if deleted else _shown(statement)
+    yield from _of_the_result(function, scope.function)
 
 
 def _changes_at(parent: ast.AST, field: str, node: ast.AST, scope: Scope) -> Iterator[operators.Change]:
@@ -155,26 +162,26 @@ def _may_be_deleted(node: ast.stmt, function: ast.FunctionDef) -> bool:
     return all(each.id in known for each in stored)
 
 
-def _of_the_result(function: ast.FunctionDef) -> Iterator[tuple[str, ast.stmt, str]]:
+def _of_the_result(function: ast.FunctionDef, written: ast.FunctionDef) -> Iterator[tuple[str, ast.stmt, str, str]]:
     """The first argument in place of the result, and the result without its graph."""
-    tensors = [each for each in function.args.args if each.annotation and "Float[" in ast.unparse(each.annotation)]
-    result = "" if function.returns is None else ast.unparse(function.returns)
-    arguments = [each.arg for each in function.args.args if each.arg != "self"]
+    tensors = [each for each in written.args.args if each.annotation and "Float[" in ast.unparse(each.annotation)]
+    result = "" if written.returns is None else ast.unparse(written.returns)
+    arguments = [each.arg for each in written.args.args if each.arg != "self"]
     first, body = function.body[0], function.body
-    kinds = {each.arg: _kind(each.annotation) for each in function.args.args}
-    if arguments and kinds[arguments[0]] == _kind(function.returns):
+    kinds = {each.arg: _kind(each.annotation) for each in written.args.args}
+    if arguments and kinds[arguments[0]] == _kind(written.returns):
         given: list[ast.stmt] = [ast.Return(ast.Name(arguments[0], ast.Load()))]
         function.body = given
-        yield "input returned", first, f"only `return {arguments[0]}`"
+        yield "input returned", first, "", f"only `return {arguments[0]}`"
         function.body = body
     if not tensors or not result.startswith("Float["):
         return
     for node in [each for each in ast.walk(function) if isinstance(each, ast.Return) and each.value is not None]:
         value = node.value
         assert value is not None
-        detached = ast.Call(ast.Attribute(value, "detach", ast.Load()), [], [])
+        before, detached = _shown(node), ast.Call(ast.Attribute(value, "detach", ast.Load()), [], [])
         with _in_place(node, "value", None, detached):
-            yield "gradient", node, _shown(node)
+            yield "gradient", node, before, _shown(node)
 
 
 def _kind(annotation: ast.expr | None) -> str:
@@ -235,22 +242,22 @@ def _last_line(statement: ast.stmt) -> int:
     if isinstance(statement, ast.FunctionDef):
         return statement.end_lineno or statement.lineno
     if isinstance(body, list) and body:
-        return max(statement.lineno, body[0].lineno - 1)
+        return max(statement.lineno, int(body[0].lineno) - 1)
     return statement.end_lineno or statement.lineno
 
 
 def _bare(function: ast.FunctionDef) -> ast.FunctionDef:
-    """The function without annotations and decorators, and ``super()`` with its arguments: it is compiled outside its class."""
+    """A copy of the function without annotations and decorators."""
     bare = copy.deepcopy(function)
     bare.decorator_list, bare.returns = [], None
     for node in ast.walk(bare):
         if isinstance(node, ast.arg):
             node.annotation = None
-    return ast.fix_missing_locations(bare)
+    return bare
 
 
 def _code(function: ast.FunctionDef) -> CodeType:
-    return compile(ast.Module([_bare(function)], []), "<mutant>", "exec")
+    return compile(ast.fix_missing_locations(ast.Module([function], [])), "<mutant>", "exec")
 
 
 def _signature(code: CodeType) -> tuple[Any, ...]:
@@ -265,6 +272,7 @@ def replacement(mutant: Mutant) -> Callable[..., Any]:
     """The changed function, in the namespace of its chapter."""
     module = importlib.import_module(f"veriformer_reference.{mutant.chapter}")
     owner, _, name = mutant.target.rpartition(".")
+    # compiled outside its class, where super() has to be told which class it was
     source = mutant.source.replace("super()", f"super({owner.rpartition('.')[2]}, self)")
     made: dict[str, Any] = {}
     # the chapter's own namespace, so that the functions it calls can be patched as ever

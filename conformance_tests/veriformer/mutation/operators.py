@@ -67,8 +67,8 @@ def changes(node: ast.AST, scope: Scope) -> Iterator[Change]:
         case ast.UnaryOp():
             yield "sign", node.operand
         case ast.Compare(left=left, ops=[operation], comparators=comparators):
-            for other in _COMPARISONS.get(type(operation), ()):
-                yield "comparison", ast.Compare(left, [other()], comparators)
+            for comparison in _COMPARISONS.get(type(operation), ()):
+                yield "comparison", ast.Compare(left, [comparison()], comparators)
         case ast.BoolOp(op=operation, values=values):
             yield "condition", ast.BoolOp(ast.Or() if isinstance(operation, ast.And) else ast.And(), values)
             for index in range(len(values)):

@@ -10,7 +10,7 @@ import functools
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,7 +32,7 @@ _ONE = Effort(examples=1, shrink=False)
 _HOME = str(Path(veriformer_reference.__file__).parent)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Pair:
     """A clause asked of a subject, and what that runs.
 
@@ -73,17 +73,32 @@ def measured(declarations: tuple[Declaration, ...] | None = None) -> Iterator[Pa
 
 
 def stored(path: Path) -> tuple[Pair, ...]:
-    """The pairs as ``path`` keeps them; measured and written there where it does not exist."""
-    if not path.exists():
+    """The pairs as ``path`` keeps them; those of subjects that it lacks are measured and added."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    kept = [Pair(subject, clause, seconds, _sets(ran)) for subject, clause, seconds, ran in map(json.loads, lines)]
+    known = {pair.subject for pair in kept}
+    new = list(measured(tuple(each for each in subjects() if each.name not in known)))
+    if new:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pairs = [
-            [p.subject, p.clause, p.seconds, {name: sorted(p.lines[name]) for name in p.lines}] for p in measured()
-        ]
-        path.write_text(json.dumps(pairs))
-    return tuple(
-        Pair(subject, clause, seconds, {name: frozenset(each) for name, each in lines.items()})
-        for subject, clause, seconds, lines in json.loads(path.read_text())
-    )
+        with path.open("a") as file:
+            for pair in new:
+                ran = {chapter: sorted(numbers) for chapter, numbers in pair.lines.items()}
+                file.write(json.dumps([pair.subject, pair.clause, pair.seconds, ran]) + "\n")
+    return with_children((*kept, *new))
+
+
+def with_children(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
+    """The same pairs; one whose clause calls the subject in a child process, where nobody watches, runs what the others run."""
+    everything: dict[str, dict[str, frozenset[int]]] = {}
+    for pair in pairs:
+        ran = everything.setdefault(pair.subject, {})
+        for chapter, numbers in pair.lines.items():
+            ran[chapter] = ran.get(chapter, frozenset()) | numbers
+    return tuple(pair if pair.lines else dataclasses.replace(pair, lines=everything[pair.subject]) for pair in pairs)
+
+
+def _sets(lines: Mapping[str, list[int]]) -> dict[str, frozenset[int]]:
+    return {chapter: frozenset(numbers) for chapter, numbers in lines.items()}
 
 
 @contextlib.contextmanager

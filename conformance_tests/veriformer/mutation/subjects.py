@@ -21,6 +21,7 @@ def _under_other_claims() -> tuple[Declaration, ...]:
         declared(Role.ATTENTION, causal=True, alignment="start"),
         declared(Role.ATTENTION, causal=True, alignment="end"),
         declared(Role.ATTENTION, causal=True, sliding_window=True, soft_cap=2.0),
+        declared(Role.ATTENTION, causal=True, sliding_window=True, alignment="start"),
         declared(Role.ATTENTION, scale=0.3),
         declared(Role.LAYER_NORM, computes_in="float32"),
         declared(Role.RMS_NORM, gain="one-plus-weight"),
@@ -34,4 +35,9 @@ def _under_other_claims() -> tuple[Declaration, ...]:
         declared(Role.ENCODER_DECODER, positions="learned"),
         declared(Role.ENCODER_DECODER, cell="gru", tied=True, bias=False),
         declared(Role.LOSS, smoothing="none"),
+        declared(Role.ATTENTION_BIAS, direction="bidirectional"),
+        declared(Role.MULTI_HEAD_ATTENTION, positions="alibi", memory="query"),
+        declared(Role.MULTI_HEAD_ATTENTION, positions="relative", kv_heads="grouped", memory="query"),
+        declared(Role.ENCODER, entrance="projection", bias=False),
+        declared(Role.ENCODER_DECODER, positions="sinusoidal", padding_sides=("right", "left", "interior")),
     )
