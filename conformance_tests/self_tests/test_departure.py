@@ -46,7 +46,9 @@ def test_a_planted_fault_departs_where_it_is_planted(fault: str, after: str, at:
     """Not where its consequences are first large, and not at a branch that it cannot reach."""
     (found,) = {
         (each.after, each.at, each.difference > 0)
-        for each in map(seen, (one for one in FAULTS[fault].subjects() if one.role is Role.ENCODER_LAYER and one.weights))
+        for each in map(
+            seen, (one for one in FAULTS[fault].subjects() if one.role is Role.ENCODER_LAYER and one.weights)
+        )
         if each is not None
     }
     assert found == (after, at, True)
@@ -54,7 +56,9 @@ def test_a_planted_fault_departs_where_it_is_planted(fault: str, after: str, at:
 
 def test_keys_of_the_memory_are_no_sign_that_the_layer_before_was_right() -> None:
     """What a later layer makes of the memory alone agrees, whatever happened before."""
-    subject = next(one for one in FAULTS["cross-attention-without-a-skip"].subjects() if one.role is Role.DECODER and one.weights)
+    subject = next(
+        one for one in FAULTS["cross-attention-without-a-skip"].subjects() if one.role is Role.DECODER and one.weights
+    )
     found = seen(subject)
     assert found is not None
     assert found.at == "layers.0: the sum with the skip (2)"

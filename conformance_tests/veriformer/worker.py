@@ -114,7 +114,8 @@ def _diagnosed(index: int, subject: Subject, verdicts: Sequence[Verdict], reques
     diagnosis: Diagnosis | None = None
     if any(each.status in WRONG for each in verdicts):
         try:
-            from veriformer.diagnosis import diagnose  # the catalogue and all it needs: not loaded for those who are right
+            # the catalogue and all it needs: not loaded for those who are right
+            from veriformer.diagnosis import diagnose
 
             with restored():
                 diagnosis = diagnose(subject, verdicts)
