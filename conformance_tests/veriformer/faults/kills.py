@@ -1,6 +1,6 @@
-"""Who kills whom: the kill matrix as it was measured, kept as data so that a run can say what it could have missed.
+"""Who kills whom: the kill matrix as data, so that a run can say what it could have missed without loading the catalogue.
 
-Written by ``python benchmarks/kills.py``, which judges every catalogued fault by every clause; a self-test judges some anew.
+Written by ``python benchmarks/kills.py``: each fault with the clauses that must catch it, which ``veriformer faults --matrix`` proves.
 """
 
 import functools
@@ -17,7 +17,7 @@ PATH = Path(__file__).parent / "kills.json"
 
 
 class Kill(msgspec.Struct, frozen=True, kw_only=True):
-    """One faulty subject, and the clauses that failed on it at budget quick.
+    """One faulty subject, and clauses that are known to catch it.
 
     Attributes:
         fault: its id in the catalogue.
@@ -32,7 +32,7 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
 
 @functools.cache
 def kills() -> tuple[Kill, ...]:
-    """Every faulty subject of the catalogue, as it was measured."""
+    """Every faulty subject of the catalogue."""
     return tuple(msgspec.json.decode(PATH.read_bytes(), type=list[Kill])) if PATH.exists() else ()
 
 
