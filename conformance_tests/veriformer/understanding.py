@@ -42,7 +42,7 @@ def _is_a_relabelling(variant: Variant, subject: Subject) -> bool:
         unnamed = dataclasses.replace(
             subject.declaration,
             name=f"reference with {variant.name}",
-            build=lambda config: build(variant.role, config),
+            build=lambda config: _every_part_of_its_own_kind(build(variant.role, config)),
             weights=None,
             during=lambda: patched(patches),
         )
@@ -50,6 +50,14 @@ def _is_a_relabelling(variant: Variant, subject: Subject) -> bool:
         found = automatic(Subject(unnamed), candidates=[right])
         _RELABELLINGS[key] = isinstance(found, Understood) and not found.variant.faults
     return _RELABELLINGS[key]
+
+
+def _every_part_of_its_own_kind(module: object) -> object:
+    """The same module, whose parts share no class: so that no two of its weights are taken to be stored alike."""
+    if isinstance(module, nn.Module):
+        for count, part in enumerate(module.modules()):
+            part.__class__ = type(f"{type(part).__name__}{count}", (type(part),), {})
+    return module
 
 
 def weights_if_known(instance: Instance) -> Mapping[str, Tensor] | None:
