@@ -37,6 +37,8 @@ class Fault:
         written: how it usually gets written: a line or two of code.
         mend: how to mend it: a line or two of code.
         synonyms: other slugs of the same function, so that whoever knows one of them finds it.
+        relabels: whether it is the right function with its weights in another order (heads, pairs of features, rows of a table): without
+            the names of the weights nobody can call it wrong.
         same_as: what a build without the reference equals, by the build's name: the id of a planted fault, or another claim's value
             as ``norm=pre``. A build that is not named equals nothing else in the catalogue.
     """
@@ -51,6 +53,7 @@ class Fault:
     planted: tuple[Planted, ...] = ()
     builds: tuple[Build, ...] = ()
     synonyms: tuple[str, ...] = ()
+    relabels: bool = False
     same_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property

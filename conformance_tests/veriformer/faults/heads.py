@@ -92,6 +92,7 @@ SPLIT_HEADS_WITHOUT_TRANSPOSE = Fault(
 )
 HEADS_SPLIT_IN_TURNS = Fault(
     id="heads-split-in-turns",
+    relabels=True,
     sentence="features are dealt to heads in turns, and merged head by head",
     clauses=(heads.EQUALS_THE_REFERENCE, heads.EACH_HEAD_READS_ITS_OWN_SLICE),
     source="experience",
@@ -102,6 +103,7 @@ HEADS_SPLIT_IN_TURNS = Fault(
 )
 HEADS_MERGED_IN_TURNS = Fault(
     id="heads-merged-in-turns",
+    relabels=True,
     sentence="heads are split slice by slice, and merged feature by feature",
     clauses=(heads.EQUALS_THE_REFERENCE, heads.EACH_HEAD_READS_ITS_OWN_SLICE),
     source="experience",
@@ -112,6 +114,7 @@ HEADS_MERGED_IN_TURNS = Fault(
 )
 HEADS_IN_TURNS = Fault(
     id="heads-in-turns",
+    relabels=True,
     sentence="features are dealt to heads in turns, there and back, with weights meant for slices",
     clauses=(heads.EQUALS_THE_REFERENCE, heads.EACH_HEAD_READS_ITS_OWN_SLICE),
     source="experience (a checkpoint's layout read the other way)",
@@ -152,6 +155,7 @@ HEADS_WRITTEN_IN_THE_CODE = Fault(
 )
 KEY_HEADS_TILED = Fault(
     id="key-heads-tiled",
+    relabels=True,
     sentence="key/value heads are tiled (0 1 0 1), and should be repeated in order (0 0 1 1)",
     clauses=(heads.GROUPED_QUERIES_SHARE_KEYS_IN_ORDER, attention.HEADS_ARE_INDEPENDENT, heads.EQUALS_THE_REFERENCE),
     source="github.com/onnx/onnx/pull/7274",
@@ -203,6 +207,7 @@ OUTPUT_BIAS_MISSING = Fault(
 )
 OUTPUT_PROJECTION_TRANSPOSED = Fault(
     id="output-projection-transposed",
+    relabels=True,
     sentence="the output projection is multiplied from the other side",
     clauses=(heads.EQUALS_THE_REFERENCE, heads.EACH_HEAD_READS_ITS_OWN_SLICE, heads.ONE_HEAD_IS_PLAIN_ATTENTION),
     source="experience",

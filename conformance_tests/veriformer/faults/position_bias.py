@@ -130,6 +130,7 @@ LOGARITHM_ROUNDED_UP = Fault(
 )
 SIGN_OF_THE_DISTANCE_TURNED = Fault(
     id="buckets-sign-turned",
+    relabels=True,
     sentence="The distance is key minus query where the buckets expect query minus key.",
     clauses=(position.RELATIVE_BUCKETS,),
     source="experience",

@@ -21,6 +21,7 @@ frequencies = rotary.frequencies
 
 TURNED_THE_OTHER_WAY = Fault(
     id="turned-the-other-way",
+    relabels=True,
     sentence="The minus sign stands at the wrong sine: every pair turns clockwise.",
     clauses=(position.ROTARY_EQUALS_ITS_EQUATION,),
     source="experience: rotate_half written as cat((x2, -x1))",
@@ -132,6 +133,7 @@ def other(pairing: str) -> str:
 
 THE_OTHER_PAIRS = Fault(
     id="rotary-pairs-of-the-other-convention",
+    relabels=True,
     sentence="Weights made for halves meet code that turns neighbours, or the other way round.",
     clauses=(position.ROTARY_PAIRS_AS_CLAIMED,),
     source="https://github.com/huggingface/transformers/issues/25199",
@@ -148,6 +150,7 @@ def joined_otherwise(first: Tensor, second: Tensor, pairing: str) -> Tensor:
 
 JOINED_OTHERWISE = Fault(
     id="rotary-pairs-joined-otherwise",
+    relabels=True,
     sentence="Pairs are taken by one convention and put back by the other.",
     clauses=(position.ROTARY_EQUALS_ITS_EQUATION, position.ROTARY_PAIRS_AS_CLAIMED, position.ROTARY_KEEPS_NORMS),
     source="experience: torch.cat where torch.stack(...).flatten(-2) is meant",
