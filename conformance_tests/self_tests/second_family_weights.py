@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from veriformer.faults.second import bert, einsum, gpt, llama, parts, sequence_first, t5, translator
+from veriformer.faults.second import additive, bert, einsum, gpt, llama, parts, sequence_first, t5, translator
 from veriformer_spec.config import Config
 
 Named = dict[str, Tensor]
@@ -196,6 +196,11 @@ def ported(module: nn.Module, config: Config) -> Named:
         return {"table": module.table} | ({} if module.kinds is None else {"segment_table": module.kinds})
     known = {
         parts.Thinking: _thinking,
+        additive.PaperAttention: lambda own: {
+            "query.weight": own.W.t(),
+            "memory.weight": own.U.t(),
+            "score.weight": own.v[None],
+        },
         einsum.EinsumAttention: _einsum,
         einsum.EinsumLayer: _einsum_layer,
         sequence_first.FusedEncoderLayer: _fused_layer,

@@ -133,7 +133,7 @@ def test_synonyms_are_found() -> None:
     one, two, reason = frozenset({"a", "b"}), frozenset({"b", "c"}), next(iter(equivalence.KEPT_APART))
     alike = [
         equivalence.Alike("here", one, frozenset("abc")),
-        equivalence.Alike("here", reason, reason),
+        equivalence.Alike("beside", reason, reason),
         equivalence.Alike("there", two, frozenset("abc")),
         equivalence.Alike("elsewhere", frozenset(), frozenset("bc")),
     ]

@@ -106,15 +106,21 @@ ROUNDING = 1e-11
 
 
 def pairs(alike: Iterable[Alike]) -> dict[frozenset[str], list[str]]:
-    """Each two that are alike at some place, and the places."""
+    """Each two that are alike at some place where probes see them, and the places."""
     found: dict[frozenset[str], list[str]] = {}
     for each in alike:
+        if CORRECT.name in each.ids:
+            continue  # nothing is seen of them there, which makes nobody one function
         for two in itertools.combinations(sorted(each.ids), 2):
             found.setdefault(frozenset(two), []).append(each.place)
     return found
 
 
 KEPT_APART: Mapping[frozenset[str], str] = {
+    frozenset({"causal-dropped-under-a-mask", "packing-reduced-to-keys"}): (
+        "the one forgets that attention is causal by itself, the other reduces a mask to its keys: alike where a mask is causal, too"
+    ),
+    frozenset({"mask-dropped-under-causality", "mask-ignored"}): "alike where everything is causal; elsewhere the first obeys its mask",
     frozenset({"ended-rows-go-on", "padding-is-a-number-in-the-code"}): (
         "a probe reads a text up to its end token; behind it the one writes on, and the other writes zeros"
     ),
@@ -130,8 +136,9 @@ def synonyms(alike: Iterable[Alike]) -> Iterator[tuple[frozenset[str], list[str]
     alike = list(alike)
     asked = {each.place: each.asked for each in alike}
     for two, together in pairs(alike).items():
-        everywhere = {place for place, names in asked.items() if two <= names}
-        if CORRECT.name not in two and two not in KEPT_APART and everywhere == set(together):
+        unseen = {each.place for each in alike if CORRECT.name in each.ids and two & each.ids}
+        everywhere = {place for place, names in asked.items() if two <= names} - unseen
+        if two not in KEPT_APART and everywhere == set(together):
             yield two, together
 
 
