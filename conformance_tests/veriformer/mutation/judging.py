@@ -141,7 +141,7 @@ def judged(mutant: Mutant, pairs: Sequence[Pair], *, seconds: float) -> Outcome:
                 subject = clause = ""
                 break
             else:
-                raise TypeError(f"{mutant.id}: the child said {event}")
+                killed, clause = "raised", ""  # what came back made the preflight itself stop
     return Outcome(
         id=mutant.id,
         operator=mutant.operator,
