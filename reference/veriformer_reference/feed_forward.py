@@ -130,7 +130,7 @@ def feed_forward(
 
     Source:
         Vaswani et al. 2017, section 3.3, equation 2; Shazeer 2020, equations 5 and 6
-        (feed_forward.equals-equation-2, feed_forward.position-wise).
+        (feed_forward.equals-equation-2, feed_forward.position-wise, feed_forward.symmetric-weights-give-the-known-output).
     """
     hidden = expand(x, own.hidden.weight, own.hidden.bias)
     if own.gate is None:

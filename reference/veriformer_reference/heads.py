@@ -288,7 +288,8 @@ def multi_head_attention(
 
     Source:
         Vaswani et al. 2017, section 3.2.2 (heads.equals-the-reference, heads.one-head-is-plain-attention,
-        heads.query-and-memory-lengths-may-differ, heads.repeating-the-sequence-repeats-the-output).
+        heads.query-and-memory-lengths-may-differ, heads.repeating-the-sequence-repeats-the-output,
+        heads.symmetric-weights-give-the-known-output).
     """
     source = keys_and_values_from(query, memory, config.memory)
     query_positions, key_positions = relative.aligned_positions(query.shape[1], source.shape[1], query.device)

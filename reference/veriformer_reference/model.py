@@ -110,6 +110,7 @@ def language_model(
 
     Source:
         Radford et al. 2019, section 2; Devlin et al. 2019, section 3 (model.equals-the-reference,
+        model.symmetric-weights-give-the-known-output,
         model.an-empty-sequence-raises-or-is-empty, model.a-row-of-padding-stays-in-its-row, model.norms-stand-as-claimed).
     """
     tokens = own.embedding(ids, segments)

@@ -127,7 +127,8 @@ def layer_norm(
     (x - μ) / sqrt(σ² + eps) · g + b (equations 3 and 4). Computed in ``working_dtype``, and cast back at the end.
 
     Source:
-        Ba et al. 2016, section 3, equations 3 and 4 (normalization.layer-norm-equals-its-equation).
+        Ba et al. 2016, section 3, equations 3 and 4 (normalization.layer-norm-equals-its-equation,
+        normalization.symmetric-weights-give-the-known-output).
     """
     wide = working_dtype(x.dtype, config.computes_in)
     wide_shift = None if shift is None else shift.to(wide)

@@ -56,6 +56,7 @@ def additive_attention(
 
     Source:
         Bahdanau et al. 2015, section 3.1, equations 5 and 6 (recurrence.additive-attention-equals-its-equation,
+        recurrence.symmetric-weights-give-the-known-output,
         recurrence.weights-are-exactly-a-distribution).
     """
     scores = additive_scores(query, memory, own)

@@ -32,7 +32,8 @@ def encoder_layer(
         positions: of the tokens; 0, 1, 2, ... where there are none.
 
     Source:
-        Vaswani et al. 2017, section 3.1 and figure 1 (stack.equals-the-reference).
+        Vaswani et al. 2017, section 3.1 and figure 1 (stack.equals-the-reference,
+        stack.symmetric-weights-give-the-known-output).
     """
     connect = partial(residual.connect, config.norm, rate=config.dropout, training=own.training)
     seen = connect(x, lambda tokens: own.attention(tokens, tokens, mask, positions), own.attention_norm)

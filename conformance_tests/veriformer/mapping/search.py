@@ -146,7 +146,10 @@ class Attempt:
         best = first
         given = tuple(candidates)
         for tried, variant in enumerate(given or self._others(claimed)):
-            result = self.tried(variant)
+            try:
+                result = self.tried(variant)
+            except (ValueError, TypeError, RuntimeError, LookupError, AttributeError):
+                continue  # a fault that cannot even be asked so
             if isinstance(result, Understood):
                 return result
             if given and _rank(result) > _rank(best):

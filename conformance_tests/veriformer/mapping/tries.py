@@ -26,6 +26,11 @@ _USUAL: Mapping[str, tuple[object, ...]] = {
     "rotary_scaling": (1.0,),
 }
 """Values in use of claims that take any number."""
+OF_ONE_CALL = frozenset({
+    "attention", "masking", "heads", "normalization", "feed_forward", "residual", "position", "embedding", "stack", "model",
+    "recurrence",
+})  # fmt: skip
+"""Chapters whose faults change what one call computes; others keep something, print, or train otherwise, and would do so here."""
 FITTED: Mapping[str, tuple[float, float]] = {
     "scale": (1e-3, 30.0),
     "eps": (1e-10, 3.0),
@@ -92,6 +97,8 @@ def faults(claimed: Variant, inputs: Inputs) -> Iterator[Variant]:
         made = claimed.built()
         called(made, inputs)
     for each in planted(FAULTS, frozenset(seen)):
+        if not any(clause.chapter in OF_ONE_CALL for fault in each.faults for clause in fault.clauses):
+            continue
         yield dataclasses.replace(claimed, faults=each.faults)
 
 
