@@ -1,6 +1,9 @@
 """A sample of mutants, with the subject and the clause that killed each when all were judged: every chapter, every operator."""
 
 SAMPLE = (
+    ("model.project: return x @ x.mT if bias is None else x @ weight.mT + bias", "reference.causal-lm positions=relative final_norm=True cache=True", "model.equals-the-reference"),
+    ("decoder.decoder_layer: return connect(told, own.feed_forward_norm, own.feed_forward)", "reference.decoder-layer", "stack.equals-the-reference"),
+    ("generation.keep_top_k: return logits.masked_fill(kept, -torch.inf)", "reference.generation", "generation.top-k-keeps-exactly-its-set"),
     ("attention.attention: visible = mask", "reference.plain-self-attention causal=True scale=inverse-root", "attention.plain-self-attention-equals-its-equation"),
     ("attention.weights: if True:", "reference.plain-self-attention", "attention.plain-self-attention-equals-its-equation"),
     ("cache.new_positions: return positions[:, :]", "reference.causal-lm positions=relative final_norm=True cache=True", "cache.one-by-one-equals-the-full-pass"),

@@ -106,7 +106,8 @@ def test_the_sample_has_every_chapter_and_operator() -> None:
     """Neither a chapter nor an operator is forgotten."""
     known = {mutant.id: mutant for mutant in mutants()}
     assert {known[name].chapter for name, _, _ in SAMPLE} == {mutant.chapter for mutant in mutants()}
-    assert {known[name].operator for name, _, _ in SAMPLE} == set(OPERATORS)
+    # of the mutants of defaults that were judged, none computes anything else
+    assert {known[name].operator for name, _, _ in SAMPLE} == set(OPERATORS) - {"default"}
 
 
 def test_a_mutant_is_judged_in_a_child() -> None:
@@ -164,4 +165,4 @@ def test_reach_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     pairs = reach.stored(tmp_path / "reach.json")
     assert {pair.clause for pair in pairs} == {pair.clause for pair in reach.stored(tmp_path / "reach.json")}
     assert all("training" in pair.lines for pair in pairs)
-    assert json.loads((tmp_path / "reach.json").read_text())
+    assert [json.loads(line) for line in (tmp_path / "reach.json").read_text().splitlines()]

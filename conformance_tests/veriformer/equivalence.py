@@ -120,7 +120,9 @@ KEPT_APART: Mapping[frozenset[str], str] = {
     frozenset({"causal-dropped-under-a-mask", "packing-reduced-to-keys"}): (
         "the one forgets that attention is causal by itself, the other reduces a mask to its keys: alike where a mask is causal, too"
     ),
-    frozenset({"mask-dropped-under-causality", "mask-ignored"}): "alike where everything is causal; elsewhere the first obeys its mask",
+    frozenset(
+        {"mask-dropped-under-causality", "mask-ignored"}
+    ): "alike where everything is causal; elsewhere the first obeys its mask",
     frozenset({"ended-rows-go-on", "padding-is-a-number-in-the-code"}): (
         "a probe reads a text up to its end token; behind it the one writes on, and the other writes zeros"
     ),

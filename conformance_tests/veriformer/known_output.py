@@ -14,6 +14,9 @@ from veriformer.understanding import GIVE_A_MAPPING, understood, write
 from veriformer.variants import called
 from veriformer_reference.build import build
 
+NOT_UNDERSTOOD = "weights not understood"
+"""How a verdict begins that calls nothing wrong: no known function is computed, and that is no proof of a mistake."""
+
 
 def require_the_known_output(subject: Subject, case: Case) -> None:
     """Fail if the subject does, under symmetric weights and on fresh ones, what another claim or a catalogued fault would do.
@@ -47,7 +50,7 @@ def require_the_known_output(subject: Subject, case: Case) -> None:
 def _require_that_it_is_understood_as_claimed(subject: Subject) -> None:
     found = understood(subject)
     if isinstance(found, NotUnderstood):
-        said = f"weights not understood: {found.reason}; {GIVE_A_MAPPING}"
+        said = f"{NOT_UNDERSTOOD}: {found.reason}; {GIVE_A_MAPPING}"
         raise Inconclusive(said) if found.placed else NotChecked(said)
     if found.variant.claims:
         seen = Violation(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from veriformer.declaration import Declaration
 from veriformer.faults.fault import Fault, NearMiss
 from veriformer.judge import STUMBLED, Effort, judge, runs_at
+from veriformer.known_output import NOT_UNDERSTOOD
 from veriformer.preflight import prepared
 from veriformer.property import properties
 from veriformer.request import EXAMPLES
@@ -97,10 +98,13 @@ def can_run(clause: Clause, effort: Effort) -> bool:
 
 
 def near_miss_row(near_miss: NearMiss, effort: Effort = QUICK, *, clauses: Iterable[Clause] = ()) -> Row:
-    """Judge a near-miss by ``clauses``; by every clause where none is given."""
+    """Judge a near-miss by ``clauses``; by every clause where none is given. That its weights are not understood is no death."""
     declaration = near_miss.subject()
     verdicts = verdicts_on(declaration, clauses or CLAUSES.values(), effort)
+    open_ = [
+        each for each in verdicts if each.status is Status.INCONCLUSIVE and not each.reason.startswith(NOT_UNDERSTOOD)
+    ]
     killed = tuple(
-        each.clause for each in verdicts if each.status in (*KILLED, Status.INCONCLUSIVE) and each.level == "MUST"
+        each.clause for each in verdicts if (each.status in KILLED or each in open_) and each.level == "MUST"
     )
     return Row(near_miss.id, declaration.name, killed, (), tuple(verdicts))

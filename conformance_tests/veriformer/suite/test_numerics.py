@@ -20,7 +20,7 @@ from veriformer_spec import numerics
 from veriformer_spec.config import MASK_KINDS
 from veriformer_spec.role import Role
 
-NO_KERNEL = '" not implemented for \''
+NO_KERNEL = "\" not implemented for '"
 """In what torch says of an operation that it has for other dtypes only."""
 GATE = 0.05
 """Error of a score beyond which a softmax is an argmax that rounding decides (as in ``veriformer_spec.numerics``)."""
