@@ -83,7 +83,13 @@ def per_query(output: Tensor) -> Tensor:
 
 
 def difference(before: Tensor, after: Tensor) -> Tensor:
-    """``batch q_len``: the largest difference in each query's output; NaN in one and not in the other is infinite."""
+    """``batch q_len``: the largest difference in each query's output; NaN in one and not in the other is infinite.
+
+    Raises:
+        Violation: they have not even one shape.
+    """
+    if before.shape != after.shape:
+        raise Violation(f"of two calls of one shape one returns {tuple(before.shape)}, the other {tuple(after.shape)}")
     one, other = per_query(before).detach().double(), per_query(after).detach().double()
     apart = torch.where(one == other, torch.zeros_like(one), (one - other).abs())
     apart = torch.where(one.isnan() & other.isnan(), torch.zeros_like(one), apart)

@@ -14,6 +14,8 @@ from veriformer.subjects import Instance, Subject
 from veriformer.variants import Variant
 from veriformer_reference.build import build
 
+NO_MAPPING = "no weights mapping"
+"""How a verdict begins that could not compare."""
 GIVE_A_MAPPING = "give a mapping: weights=, a function from the module to its tensors by the reference's names"
 
 
@@ -62,16 +64,19 @@ def _every_part_of_its_own_kind(module: object) -> object:
     return module
 
 
-def weights_if_known(instance: Instance) -> Mapping[str, Tensor] | None:
+def weights_if_known(instance: Instance, *, faulty: bool = False) -> Mapping[str, Tensor] | None:
     """The instance's tensors under the reference's names, as views where possible; None where nobody knows them."""
     try:
-        return mapped_weights(instance)
+        return mapped_weights(instance, faulty=faulty)
     except NotChecked:
         return None
 
 
-def mapped_weights(instance: Instance) -> Mapping[str, Tensor]:
+def mapped_weights(instance: Instance, *, faulty: bool = False) -> Mapping[str, Tensor]:
     """The instance's tensors under the reference's names: as its adapter maps them, or where it does not, as they were found.
+
+    Args:
+        faulty: also where they were found with a catalogued fault only: a parameter that the fault leaves out is zero then.
 
     Raises:
         NotChecked: the adapter gives no mapping, and none was found.
@@ -85,12 +90,16 @@ def mapped_weights(instance: Instance) -> Mapping[str, Tensor]:
         return mapping
     found = understood(instance.subject)
     if isinstance(found, NotUnderstood):
-        raise NotChecked(f"no weights mapping: {found.reason}; {GIVE_A_MAPPING}")
+        raise NotChecked(f"{NO_MAPPING}: {found.reason}; {GIVE_A_MAPPING}")
+    if found.variant.faults and not faulty:
+        raise NotChecked(
+            f"{NO_MAPPING} for the right function: the subject equals the reference with {found.variant.name} in it"
+        )
     try:
         mapping = found.layout.weights(module, instance.config)
         _require_the_references(mapping, instance)
     except (LayoutError, UsageError) as problem:
-        raise NotChecked(f"no weights mapping at these sizes: {problem}; {GIVE_A_MAPPING}") from problem
+        raise NotChecked(f"{NO_MAPPING} at these sizes: {problem}; {GIVE_A_MAPPING}") from problem
     return mapping
 
 

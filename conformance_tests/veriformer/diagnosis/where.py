@@ -24,7 +24,7 @@ def first_departure(subject: Subject) -> Departure | None:
     try:
         case = probe_case(subject)
         instance = subject.instance(case)
-        held = weights_if_known(instance)
+        held = weights_if_known(instance, faulty=True)
         if held is None:
             return None
         reference = build(subject.role, instance.config)

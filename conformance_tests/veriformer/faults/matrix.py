@@ -10,6 +10,7 @@ from veriformer.known_output import NOT_UNDERSTOOD
 from veriformer.preflight import prepared
 from veriformer.property import properties
 from veriformer.request import EXAMPLES
+from veriformer.understanding import NO_MAPPING
 from veriformer.verdict import Status, Verdict
 from veriformer_spec.chapters import CLAUSES
 from veriformer_spec.clause import Clause
@@ -76,6 +77,8 @@ def fault_row(
     if deep is not None:
         verdicts += verdicts_on(declaration, slow, deep)
     killed = tuple(each.clause for each in verdicts if each.status in KILLED and not wrongly(each))
+    # without a mapping no comparison can be asked for: what else is known must catch it, or another of its subjects
+    unmapped = {each.clause for each in verdicts if declaration.weights is None and NO_MAPPING in each.reason}
     missed = tuple(
         clause.id
         for clause in asked
@@ -83,6 +86,7 @@ def fault_row(
         and clause.selected_by(declaration.role, declaration.claims)
         and not (deep is None and clause in slow)
         and clause.id not in killed
+        and clause.id not in unmapped
     )
     return Row(fault.id, declaration.name, killed, missed, tuple(verdicts))
 

@@ -46,7 +46,10 @@ def test_padding_does_not_change_real_positions(subject: Subject, case: Case) ->
 
     def unchanged(grad: bool) -> None:  # noqa: FBT001  # the path is all there is to say
         apart, base = (instance(each, grad=grad) for each in (replaced, inputs))
-        change = torch.where(own, perturbation.difference(base, apart), 0.0)
+        difference = perturbation.difference(base, apart)
+        if difference.shape != own.shape:
+            raise Violation(f"{case.q_len} positions go in, padding among them, and {difference.shape[-1]} come out")
+        change = torch.where(own, difference, 0.0)
         worst = float(change.max())
         if worst > 0 and worst > perturbation.explained(instance, inputs, base, worst, grad=grad):
             row, query = divmod(int(change.flatten().argmax()), case.q_len)
