@@ -7,6 +7,7 @@ from veriformer.faults.kills import Kill, kills, unusual
 from veriformer.result import RAN, WITNESS_NOT_CHECKED
 from veriformer.subjects import Subject
 from veriformer.verdict import Missed, Status, Verdict
+from veriformer_spec.chapters import CLAUSES
 from veriformer_spec.config import CLAIMS
 
 MAPPING, BUDGET, ASKED, BROKEN = (
@@ -30,7 +31,9 @@ def missed(subject: Subject, verdicts: Sequence[Verdict]) -> Missed:
     possible: dict[str, set[str]] = {}
     for kill in kills():
         if kill.role == subject.role and _may_be_had(kill, unusual(subject.role, subject.claims)):
-            possible.setdefault(kill.fault, set()).update(kill.clauses)
+            asked_of_it = {each for each in kill.clauses if CLAUSES[each].selected_by(subject.role, subject.claims)}
+            if asked_of_it:
+                possible.setdefault(kill.fault, set()).update(asked_of_it)
     ended = {each.clause: each for each in verdicts}
     ran = {clause for clause, each in ended.items() if each.status in RAN and WITNESS_NOT_CHECKED not in each.reason}
     unnoticed = [fault for fault, killers in possible.items() if not killers & ran]
