@@ -51,7 +51,7 @@ class Filter:
             listed = [str(each) for each in values]
             for one in asked:
                 if one not in listed:
-                    hint = nearest(one, listed) if name == "clause" else f"there are {', '.join(listed)}"
+                    hint = nearest(one, listed)
                     raise Refusal(f"no {name} is called {one!r}; {hint}", 2)
 
     def lets_through(self, entry: "Fault | NearMiss") -> bool:
