@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from veriformer.other_claims import OTHER_EPS
 from veriformer_spec.config import Config
 
 HELD = {
@@ -18,7 +19,6 @@ HELD = {
 COMMON_EPS = (1e-5, 1e-6, 1e-12, 0.0)
 """Those that are tried together with another arrangement."""
 
-OTHER_EPS = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-4, 1e-3, 0.0, 1e-9, 1e-10, 1e-2, 0.1, 1.0)
 
 ORDINALS = ("first", "second", "third")
 

@@ -69,8 +69,8 @@ def comparison_at(place: Planted) -> Comparison:
 def classes_at(place: Planted) -> Iterator[Alike]:
     """The faults ``near`` the role that the probes leave together, of those that replace a function which is called at ``place``."""
     comparison = comparison_at(place)
-    wanted = {name: FAULTS[name] for name in near(place.role)}
-    classes = [[CORRECT, *planted(wanted, comparison.called)]]
+    wanted = near(place.role)
+    classes = [[CORRECT, *(each for each in planted(comparison.called) if each.name in wanted)]]
     asked = frozenset(each.name for each in classes[0])
     yield Alike(named(place), frozenset(), asked)
     for probe in comparison.probes:

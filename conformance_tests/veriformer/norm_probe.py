@@ -10,10 +10,11 @@ import math
 import torch
 from torch import Tensor
 
-from veriformer.arrangements import OTHER_EPS, Norm
+from veriformer.arrangements import Norm
 from veriformer.bare_stack import claimed_norm
 from veriformer.case import Case
 from veriformer.inputs import generator
+from veriformer.other_claims import OTHER_EPS
 from veriformer.subjects import Instance, Subject
 
 FAR_ABOVE = 1e8

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,11 @@ import veriformer_reference
 from veriformer import tolerance
 from veriformer.declaration import UsageError
 from veriformer.inputs import Inputs
+from veriformer.other_claims import other_claims
 from veriformer.outcome import NotChecked, Violation
 from veriformer.subjects import Instance
 from veriformer.understanding import copied, mapped_weights
 from veriformer_reference.build import build
-from veriformer_spec.config import CLAIMS, FIELDS
-
-OTHER_EPS: Final = (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-4, 1e-3, 0.0, 1e-9, 1e-10, 1e-2, 1.0)
-"""Values of eps that are in use, or are tempting."""
 
 
 def oracle(instance: Instance, **changes: Any) -> Callable[[Inputs], Tensor]:
@@ -103,17 +100,9 @@ def other_claims_that_fit(instance: Instance, inputs: Inputs, got: Tensor, *, on
 
 def _other_claims(instance: Instance) -> Iterator[tuple[str, object]]:
     config = instance.config
-    for name, claimed in instance.subject.claims.items():
-        if name not in FIELDS or name in {"kv_heads", "dropout", "computes_in"}:
-            continue
-        values: tuple[object, ...] = CLAIMS[name].values
-        if name == "eps":
-            values = OTHER_EPS
-        elif name == "scale":
-            values = ("inverse-root", "none", config.d_model**-0.5, 1 / config.d_head)
-        for value in values:
-            if value != claimed and value not in {"unspecified", "as-placed", "folded"}:
-                yield name, value
+    yield from other_claims(instance.subject.role, instance.subject.claims, config)
+    if "scale" in instance.subject.claims:
+        yield from (("scale", number) for number in (config.d_model**-0.5, 1 / config.d_head))
 
 
 def _reference(instance: Instance, **changes: Any) -> Callable[..., Tensor]:

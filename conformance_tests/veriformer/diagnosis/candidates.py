@@ -1,16 +1,14 @@
 """Candidates: what a subject may turn out to be, other legal claims first, then catalogued faults."""
 
-import contextlib
 import dataclasses
-import functools
-import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from veriformer.faults.fault import Fault, patched
-from veriformer.oracle import OTHER_EPS
-from veriformer_spec.config import CLAIMS, FIELDS, Config
-from veriformer_spec.role import LAYERED, Role
+from veriformer.faults.fault import Fault
+from veriformer.other_claims import other_claims
+from veriformer.reach import reached
+from veriformer_spec.config import Config
+from veriformer_spec.role import Role
 
 Claimed = tuple[tuple[str, object], ...]
 
@@ -68,69 +66,11 @@ def shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-_NOT_A_FUNCTION = frozenset({
-    "kv_heads", "dropout", "computes_in", "masks", "padding_sides", "padding_row", "strategies", "nothing_visible", "padded_rows",
-})  # fmt: skip
-"""Claims that do not change what the reference computes at one call, or that change what may be passed to it."""
-_OPEN = frozenset({"unspecified", "as-placed", "folded"})
-"""Values that are another value, or any."""
-
-
-def other_claims(role: Role, claims: Mapping[str, Any], config: Config) -> list[Candidate]:
+def claims_in_place(role: Role, claims: Mapping[str, Any], config: Config) -> list[Candidate]:
     """The reference under every other value of each claim, one at a time."""
-    found = []
-    for name, claimed in claims.items():
-        if name not in FIELDS or name in _NOT_A_FUNCTION:
-            continue
-        values: tuple[object, ...] = CLAIMS[name].values
-        if name == "eps":
-            values = OTHER_EPS
-        elif name == "positions" and role not in LAYERED:
-            values = tuple(each for each in values if each not in ("sinusoidal", "learned"))
-        elif name == "rotary_base":
-            values = (10000.0, 500000.0)
-        current = config.ends_in_norm if name == "final_norm" else claimed
-        found += [Candidate(((name, each),)) for each in values if each != current and each not in _OPEN]
-    return found
+    return [Candidate((each,)) for each in other_claims(role, claims, config)]
 
 
-def planted(faults: Mapping[str, Fault], called: frozenset[str]) -> list[Candidate]:
+def planted(called: frozenset[str]) -> list[Candidate]:
     """Each fault of the catalogue that replaces a function which a correct run calls."""
-    return [
-        Candidate(faults=(fault,))
-        for fault in faults.values()
-        if fault.patches and any(target in called for target, _ in fault.patches)
-    ]
-
-
-@functools.cache
-def targets() -> tuple[str, ...]:
-    """Every function of the reference that some fault replaces: ``chapter.function``."""
-    from veriformer.faults.catalogue import FAULTS
-
-    found = sorted({target for fault in FAULTS.values() for target, _ in fault.patches})
-    return tuple(target for target in found if callable(_function(target)))
-
-
-def _function(target: str) -> Any:
-    chapter, _, name = target.partition(".")
-    return getattr(importlib.import_module(f"veriformer_reference.{chapter}"), name, None)
-
-
-@contextlib.contextmanager
-def tracing() -> Iterator[set[str]]:
-    """Those of ``targets`` that are called while this is entered."""
-    seen = set[str]()
-
-    def noting(target: str) -> Callable[..., Any]:
-        function = _function(target)
-
-        @functools.wraps(function)
-        def noted(*given: Any, **named: Any) -> Any:
-            seen.add(target)
-            return function(*given, **named)
-
-        return noted
-
-    with patched(tuple((target, noting(target)) for target in targets())):
-        yield seen
+    return [Candidate(faults=(fault,)) for fault in reached(called)]

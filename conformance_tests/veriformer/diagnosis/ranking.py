@@ -10,10 +10,11 @@ import torch
 
 from veriformer import tolerance
 from veriformer.diagnosis.answers import APART, NOTHING, RAISED, Answer, Distance, apart
-from veriformer.diagnosis.candidates import CORRECT, Candidate, tracing
+from veriformer.diagnosis.candidates import CORRECT, Candidate
 from veriformer.diagnosis.grounds import CannotCompare, Grounds
 from veriformer.diagnosis.probes import Probe, answered
 from veriformer.errors import UsageError
+from veriformer.reach import tracing
 
 DRAWS = 4
 """Noisy runs behind one envelope."""

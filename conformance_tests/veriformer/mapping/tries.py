@@ -9,23 +9,15 @@ import torch
 
 from veriformer.inputs import Inputs
 from veriformer.mapping.layout import reference_shapes
+from veriformer.other_claims import other_claims
 from veriformer.subjects import Subject
 from veriformer.variants import Variant, called
-from veriformer_spec.config import CLAIMS, Config
-from veriformer_spec.role import LAYERED
+from veriformer_spec.config import Config
 
 _SILENT = frozenset({
-    "masks", "padding_sides", "nothing_visible", "padded_rows", "alignment", "kv_heads", "value_size", "computes_in", "dropout",
-    "padding_row", "entrance", "cache", "cell", "shifts", "smoothing", "strategies", "layer_parameters", "bias_kind", "direction",
+    "alignment", "value_size", "entrance", "cache", "cell", "shifts", "smoothing", "layer_parameters", "bias_kind", "direction",
 })  # fmt: skip
-"""Claims that do not change what one call without masks computes, or that change what may be passed to it."""
-_USUAL: Mapping[str, tuple[object, ...]] = {
-    "eps": (1e-5, 1e-6, 1e-12, 1e-8, 1e-7, 1e-4, 1e-3, 0.0),
-    "soft_cap": (None, 50.0, 30.0, 20.0),
-    "rotary_base": (10000.0, 500000.0, 1000000.0),
-    "rotary_scaling": (1.0,),
-}
-"""Values in use of claims that take any number."""
+"""Claims that do not change what one call without masks computes, or that change what its parameters are."""
 OF_ONE_CALL = frozenset({
     "attention", "masking", "heads", "normalization", "feed_forward", "residual", "position", "embedding", "stack", "model",
     "recurrence",
@@ -48,28 +40,8 @@ def with_claims(claimed: Variant, changes: tuple[tuple[str, object], ...]) -> Va
 
 
 def single_claims(subject: Subject, config: Config) -> list[tuple[str, object]]:
-    """Every other value of every claim that means something here."""
-    found: list[tuple[str, object]] = []
-    for name, claimed in subject.claims.items():
-        if name in _SILENT or not hasattr(config, name):
-            continue
-        if name.startswith("rotary_") and config.positions != "rotary":
-            continue
-        if name == "sliding_window" and not config.causal:
-            continue
-        if name == "causal" and CLAIMS[name].default_for(subject.role) != CLAIMS[name].default:
-            continue
-        values: tuple[object, ...] = (*CLAIMS[name].values, *_USUAL.get(name, ()))
-        if name == "positions" and subject.role not in LAYERED:
-            values = tuple(each for each in values if each not in ("sinusoidal", "learned"))
-        current = config.ends_in_norm if name == "final_norm" else claimed
-        for value in dict.fromkeys(values):
-            if value in ("unspecified", "as-placed", "folded") or (value == current and type(value) is type(current)):
-                continue
-            if name == "positions" and value == "rotary" and config.d_head % 2:
-                continue
-            found.append((name, value))
-    return found
+    """Every other value of every claim that shows here."""
+    return [each for each in other_claims(subject.role, subject.claims, config) if each[0] not in _SILENT]
 
 
 def numbers_in(role_variant: Variant) -> int:
@@ -90,16 +62,14 @@ def claim_pairs(claimed: Variant, singles: list[tuple[str, object]], own: int) -
 
 def faults(claimed: Variant, inputs: Inputs) -> Iterator[Variant]:
     """Every catalogued fault that replaces a function which a correct run calls."""
-    from veriformer.diagnosis.candidates import planted, tracing
-    from veriformer.faults.catalogue import FAULTS
+    from veriformer.reach import reached, tracing  # loads the catalogue, which a right subject never needs
 
     with tracing() as seen, claimed.running(), torch.no_grad():
         made = claimed.built()
         called(made, inputs)
-    for each in planted(FAULTS, frozenset(seen)):
-        if not any(clause.chapter in OF_ONE_CALL for fault in each.faults for clause in fault.clauses):
-            continue
-        yield dataclasses.replace(claimed, faults=each.faults)
+    for fault in reached(frozenset(seen)):
+        if any(clause.chapter in OF_ONE_CALL for clause in fault.clauses):
+            yield dataclasses.replace(claimed, faults=(fault,))
 
 
 def fitted(claimed: Variant, name: str, apart: Callable[[Variant], float], enough: float) -> Variant | None:
