@@ -14,9 +14,10 @@ from veriformer.diagnosis.ranking import Comparison, Match
 from veriformer.diagnosis.weighing import Weights, hypotheses, on_outputs, on_symmetric_weights, on_weights
 from veriformer.diagnosis.where import first_departure
 from veriformer.errors import Unsupported
-from veriformer.faults.catalogue import FAULTS
+from veriformer.mapping import Understood
 from veriformer.outcome import NotChecked, SubjectError
 from veriformer.subjects import Subject
+from veriformer.understanding import understood
 from veriformer.verdict import Diagnosis, Status, Verdict
 from veriformer_spec.role import Role
 
@@ -125,9 +126,7 @@ def _weights(subject: Subject) -> Weights | None:
     given = subject.declaration.weights
     if given is not None:
         return lambda module, _: given(module)
-    from veriformer.mapping import Understood, automatic
-
-    found = automatic(subject)
+    found = understood(subject)
     return found.layout.weights if isinstance(found, Understood) else None
 
 
@@ -135,20 +134,20 @@ def singles(comparison: Comparison) -> list[Candidate]:
     """Every single candidate, other legal claims first."""
     subject, case = comparison.grounds.subject, comparison.grounds.case
     claims: Mapping[str, object] = subject.claims
-    others = candidates.other_claims(subject.role, claims, subject.config(case))
+    others = candidates.claims_in_place(subject.role, claims, subject.config(case))
     verified = _mapped_as(subject)
     if verified is not None and verified not in others:
         others.insert(0, verified)
-    return [*others, *candidates.planted(FAULTS, comparison.called)]
+    named = subject.declaration.weights is not None
+    faults = candidates.planted(comparison.called)
+    return [*others, *(each for each in faults if named or not any(fault.relabels for fault in each.faults))]
 
 
 def _mapped_as(subject: Subject) -> Candidate | None:
     """The other claims under which its weights were found, where they were looked for: any number, or two at once."""
     if subject.declaration.weights is not None or not subject.declaration.has_module:
         return None
-    from veriformer.mapping import Understood, automatic
-
-    found = automatic(subject)
+    found = understood(subject)
     return Candidate(found.variant.claims) if isinstance(found, Understood) and found.variant.claims else None
 
 
