@@ -21,6 +21,7 @@ def typecheck(function: Callable[..., Any]) -> Callable[..., Any]:
     checking: Callable[..., Any] | None = None
 
     def call(*positional: Any, **named: Any) -> Any:
+        """Call the function, checked; the checks are written at the first call."""
         nonlocal checking
         if checking is None:
             checking = _under_beartype(function)

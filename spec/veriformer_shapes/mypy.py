@@ -147,6 +147,7 @@ class ShapesPlugin(Plugin):
         self._scheduled.add(tree.fullname)
 
         def walk() -> None:
+            """Check the file, once mypy has checked it."""
             self._scheduled.discard(tree.fullname)
             with guarded(tree.fullname, self.options):
                 put_back()

@@ -142,6 +142,7 @@ class _Body:
         self.nested: list[FuncDef] = []
 
     def check(self) -> None:
+        """Walk through the body, and through the functions that are written inside it."""
         signature = self.signature
         if signature is None and not self.options.check_untyped_defs:
             return
@@ -158,6 +159,7 @@ class _Body:
         yielded = self._yielded(signature)
 
         def yields(expression: Expression | None, value: Value) -> None:
+            """Compare what is yielded with what the signature promises."""
             if yielded is not None:
                 where = expression if expression is not None else self.function
                 walker.check_result(value, where, "Yielded value", yielded)

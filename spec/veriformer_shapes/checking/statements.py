@@ -222,6 +222,7 @@ class Walker:
         item = sequences.element(source)
 
         def enter() -> None:
+            """Give the loop's variable what one round of the loop gives it."""
             value = item
             if value == UNKNOWN_VALUE and isinstance(statement.index, NameExpr):
                 node = statement.index.node

@@ -148,6 +148,7 @@ def rule(names: str, parameters: str) -> Callable[[Body], Body]:
     """Enter a rule for one or more operations (names and parameters set off by blanks)."""
 
     def enter(body: Body) -> Body:
+        """Enter ``body`` under each of the names."""
         for name in names.split():
             _TABLE[name] = Rule(tuple(parameters.split()), body)
         return body
