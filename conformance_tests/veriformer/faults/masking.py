@@ -284,7 +284,7 @@ MASK_OF_THE_FIRST_ROW = Fault(
     written="mask[:1]",
     mend="mask",
     patches=(("masking.hide", of_the_first_row),),
-    planted=(*_GRIDS, Planted(role=Role.MASKED_LM), Planted(role=Role.DECODER), Planted(role=Role.ADDITIVE_ATTENTION)),
+    planted=(*_EVERYWHERE, Planted(role=Role.DECODER), Planted(role=Role.ADDITIVE_ATTENTION)),
     synonyms=("packing-of-the-first-row",),
 )
 PADDING_ON_THE_QUERY_AXIS = Fault(

@@ -20,8 +20,6 @@ from veriformer_spec.config import Config
 
 EQUAL_COLUMNS = ("relative.table",)
 """Tables of the reference with a column for each head."""
-MOST = 96
-"""Hypotheses about one module, at most."""
 
 
 @lru_cache(maxsize=1024)
