@@ -255,3 +255,15 @@ def test_a_layout_refuses_another_module() -> None:
     with pytest.raises(LayoutError):
         found.layout.weights(layer(Config(d_model=48)), found.config)
     assert isinstance(found.layout, Layout)
+
+
+def test_a_deep_stack_is_understood() -> None:
+    """Twelve layers: of many rows with small gradients each finds its own, however many others are near."""
+    sizes = veriformer.Fixed(d_model=48, heads=4, kv_heads=4, d_ff=192, layers=12)
+
+    def build(config: Config) -> tuple[nn.Module, Callable[..., Any]]:
+        single = nn.TransformerEncoderLayer(config.d_model, config.heads, config.d_ff, batch_first=True, dropout=0.0)
+        return plain(nn.TransformerEncoder(single, config.layers, enable_nested_tensor=False))
+
+    found = automatic(prepared(declared("encoder", build, masks=["none"], sizes=sizes)).subject)
+    assert isinstance(found, Understood), found.reason

@@ -17,7 +17,7 @@ from veriformer.diagnosis.grounds import CannotCompare, Ground, Grounds, Setting
 from veriformer.errors import Unsupported
 from veriformer.mapping import symmetric
 from veriformer.mapping.hypotheses import hypotheses as possible
-from veriformer.mapping.hypotheses import measured_readings
+from veriformer.mapping.hypotheses import idle, measured_readings
 from veriformer.mapping.symmetric import Hypothesis
 from veriformer.subjects import Instance, Subject
 from veriformer.weights import is_view_into, randomise, scale_matrices, trainable
@@ -92,6 +92,23 @@ def standard(role: Role, config: Config, factor: float) -> Named:
     if factor != 1:
         scale_matrices(module, factor)
     return {name: each.detach() for name, each in module.named_parameters(remove_duplicate=False)}
+
+
+def the_only_table() -> list[Weights]:
+    """A bias has one table, which stands one way round or the other."""
+
+    def as_it_stands(module: nn.Module, _: Config) -> Named:
+        return {"table": _only(module)}
+
+    def turned(module: nn.Module, _: Config) -> Named:
+        return {"table": _only(module).mT}
+
+    return [as_it_stands, turned]
+
+
+def _only(module: nn.Module) -> Tensor:
+    (single,) = [each for _, each in trainable(module) if each.dim() == 2]  # a matrix
+    return single
 
 
 @torch.no_grad()
@@ -229,8 +246,9 @@ def hypotheses(subject: Subject, case: Case, most: int) -> list[Hypothesis]:
         return []
     inputs = subject.inputs(case)
     randomise(instance.module, 7)
-    readings = measured_readings(instance.module, lambda: instance(inputs, grad=True))
-    found = possible(instance.module, symmetric.places(reference, instance.config), readings)
+    call = functools.partial(instance, inputs, grad=True)
+    readings, places = measured_readings(instance.module, call), symmetric.places(reference, instance.config)
+    found = possible(instance.module, places, readings, without=idle(instance.module, places, call))
     if isinstance(found, str):
         return []
     return [each for each, _ in zip(found, range(most), strict=False)]

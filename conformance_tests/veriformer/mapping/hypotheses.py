@@ -2,13 +2,15 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from veriformer.inputs import generator
+from veriformer.mapping.matching import DEAD
 from veriformer.mapping.symmetric import Choice, Hypothesis, Places, choices
 from veriformer.mapping.tensors import IN_OUT, OUT_IN, Held, Reading, held
 
@@ -49,7 +51,29 @@ def measured_readings(module: nn.Module, call: Callable[[], Tensor]) -> dict[int
     return found
 
 
-def hypotheses(module: nn.Module, known: Places, measured: Mapping[int, Reading]) -> Iterator[Hypothesis] | str:
+def idle(module: nn.Module, known: Places, call: Callable[[], Tensor]) -> frozenset[str]:
+    """Parameters that have no place in the function and on which nothing depends, such as the bias of an additive score.
+
+    The softmax takes no notice of what is added to all scores alike, so an implementation may have such a bias, and be right.
+    """
+    parameters = held(module) if known.any else []
+    homeless = [each for each in parameters if not choices(each, known)]
+    if not homeless:
+        return frozenset()
+    output = call()
+    if not output.requires_grad:
+        return frozenset()
+    along = torch.randn(output.shape, generator=generator(7), dtype=torch.float64).to(output)
+    tensors = [each.tensor for each in parameters]
+    towards = torch.autograd.grad((output * along).sum(), tensors, allow_unused=True, materialize_grads=True)
+    moved = {each.name: float(gradient.abs().max()) for each, gradient in zip(parameters, towards, strict=True)}
+    dead = DEAD[torch.float64 if output.dtype is torch.float64 else torch.float32] * max(moved.values())
+    return frozenset(each.name for each in homeless if moved[each.name] <= dead)
+
+
+def hypotheses(
+    module: nn.Module, known: Places, measured: Mapping[int, Reading], *, without: Collection[str] = ()
+) -> Iterator[Hypothesis] | str:
     """Joint choices for all parameters; or why there are none.
 
     Parameters of one kind (owner's class and attribute) and shape are read in one way. They are filled in one way too, but
@@ -57,8 +81,9 @@ def hypotheses(module: nn.Module, known: Places, measured: Mapping[int, Reading]
 
     Args:
         measured: how matrices are stored of which that is known, by the parameter's id.
+        without: parameters that need no place.
     """
-    parameters = held(module) if known.any else []
+    parameters = [each for each in held(module) if each.name not in without] if known.any else []
     possible: dict[str, list[Choice]] = {}
     for each in parameters:
         found = choices(each, known)

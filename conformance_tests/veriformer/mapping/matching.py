@@ -22,6 +22,12 @@ STEP = 0.25
 """How far a row is moved where there are no gradients: both sides go the same way, so it need not be small."""
 NEAR = {torch.float64: 1e-8, torch.float32: 2e-4}
 """How far apart fingerprints of one row may be, relative to the largest."""
+EQUALLY_NEAR = 4.0
+"""Another row of the pool is as good as the nearest if it is at most so many times as far: rounding decides between them."""
+AS_GOOD_AS_EQUAL = 1e-3
+"""Or nearer than this share of how far apart fingerprints of one row may be: deep stacks have many small, different ones."""
+NEIGHBOURS = 32
+"""Rows along a line, on either side, with which a row is compared."""
 DEAD = {torch.float64: 1e-11, torch.float32: 1e-6}
 """Below this, relative to the largest, a row does nothing."""
 
@@ -202,25 +208,32 @@ def _nearest(wanted: Tensor, pool: Tensor, free: Tensor, near: float) -> tuple[T
     along, order = (pool[slots] @ line).sort()
     slots = slots[order]
     reach = near * math.sqrt(pool.shape[1])
-    first = torch.searchsorted(along, wanted @ line - reach)
-    last = torch.searchsorted(along, wanted @ line + reach, right=True)
+    own = wanted @ line
+    first = torch.searchsorted(along, own - reach)
+    last = torch.searchsorted(along, own + reach, right=True)
+    middle = torch.searchsorted(along, own)
     best = torch.full((len(wanted),), math.inf, dtype=torch.float64)
+    second = best.clone()
     index = torch.full((len(wanted),), -1)
-    several = torch.zeros(len(wanted), dtype=torch.long)
-    for offset in range(min(int((last - first).max()), 64)):
-        at = first + offset
-        valid = at < last
-        candidate = slots[at.clamp(max=len(slots) - 1)]
+    for offset in _outwards(int((last - first).max())):
+        at = middle + offset
+        valid = (at >= first) & (at < last)
+        candidate = slots[at.clamp(min=0, max=len(slots) - 1)]
         distance = torch.where(valid, (pool[candidate] - wanted).abs().amax(1), torch.inf)
-        close = distance < near
-        several += close
-        better = close & (distance < best)
+        better = (distance < near) & (distance < best)
+        second = torch.where(better, best, torch.minimum(second, distance))
         best, index = torch.where(better, distance, best), torch.where(better, candidate, index)
-    tied = bool((several > 1).any())
-    return (_one_each(wanted, pool, slots, index, near) if tied else index), tied
+    as_near = EQUALLY_NEAR * best + AS_GOOD_AS_EQUAL * near
+    tied = bool((second <= as_near).any())
+    return (_one_each(wanted, pool, slots, index, as_near) if tied else index), tied
 
 
-def _one_each(wanted: Tensor, pool: Tensor, slots: Tensor, index: Tensor, near: float) -> Tensor:
+def _outwards(reach: int) -> list[int]:
+    """Steps from the middle: a row's own place is the next along the line, but for rounding, however many others are near."""
+    return sorted(range(-min(reach, NEIGHBOURS), min(reach, NEIGHBOURS) + 1), key=abs)
+
+
+def _one_each(wanted: Tensor, pool: Tensor, slots: Tensor, index: Tensor, as_near: Tensor) -> Tensor:
     """Where rows have equal fingerprints: each row of the pool once, in order."""
     taken: set[int] = set()
     ordered = slots.sort().values
@@ -228,7 +241,7 @@ def _one_each(wanted: Tensor, pool: Tensor, slots: Tensor, index: Tensor, near: 
     for row, each in enumerate(wanted):
         if int(index[row]) < 0:
             continue
-        equal = ordered[(pool[ordered] - each).abs().amax(1) < near].tolist()
+        equal = ordered[(pool[ordered] - each).abs().amax(1) <= as_near[row]].tolist()
         chosen = next((one for one in equal if one not in taken), -1)
         taken.add(chosen)
         result[row] = chosen

@@ -1,6 +1,7 @@
 """Search: which of the variants of the reference a subject is, and where its parameters are in it, without a single name."""
 
 import dataclasses
+import functools
 import math
 import time
 from collections import OrderedDict
@@ -25,6 +26,7 @@ from veriformer.outcome import NotChecked, SubjectError, Violation
 from veriformer.process_state import restored
 from veriformer.subjects import Instance, Subject
 from veriformer.variants import Variant, called
+from veriformer_reference.build import build
 from veriformer_spec.config import Config
 from veriformer_spec.role import PARAMETRIC
 
@@ -132,7 +134,13 @@ class Attempt:
         matching.require_gradients(self.module)
         if self.parameters:
             drawn(self.module, 0)
-        self.measured = hypotheses.measured_readings(self.module, lambda: self.instance(self.inputs, grad=True))
+        call = functools.partial(self.instance, self.inputs, grad=True)
+        self.measured = hypotheses.measured_readings(self.module, call)
+        self.idle: frozenset[str] = frozenset()
+        if isinstance(claimed_reference := build(self.subject.role, self.instance.config), nn.Module):
+            places = symmetric.places(claimed_reference, self.instance.config)
+            self.idle = hypotheses.idle(self.module, places, call)
+        self.parameters = [each for each in self.parameters if each.name not in self.idle]
 
     def run(self, candidates: Iterable[Variant]) -> Understood | NotUnderstood:
         """Try the reference as claimed, then every other legal claim and every catalogued fault, or ``candidates`` in their place."""
@@ -232,7 +240,7 @@ class Attempt:
     def symmetric_outputs(self, known: Places) -> Remembered | str:
         """What the subject says to the inputs under each hypothesis; computed once for each set of places, and when asked for."""
         if known not in self.outputs:
-            possible = hypotheses.hypotheses(self.module, known, self.measured)
+            possible = hypotheses.hypotheses(self.module, known, self.measured, without=self.idle)
             if isinstance(possible, str):
                 self.outputs[known] = possible
             else:
@@ -300,7 +308,7 @@ class Attempt:
         self.tied = any(each.tied for each in matches.values())
         counts = {name: len(self._their_rows(name, each)) for name, each in theirs.items()}
         dead = matching.silent(expected, self.subject.rounds_to)
-        return joined(
+        found = joined(
             self.subject.role,
             self.instance.config,
             self.parameters,
@@ -311,6 +319,10 @@ class Attempt:
             variant.claims,
             self.saying,
         )
+        if found.layout is None or not self.idle:
+            return found
+        idle = (*found.layout.idle, *sorted(self.idle))
+        return dataclasses.replace(found, layout=dataclasses.replace(found.layout, idle=idle))
 
     def _lacking(self, layout: Layout) -> list[str]:
         """Parameters that the subject has not, though they do something where nothing is wrong."""
