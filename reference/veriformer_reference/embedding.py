@@ -68,7 +68,8 @@ def embed(
         own: the parameters.
 
     Source:
-        Vaswani et al. 2017, section 3.4 (embedding.every-id-has-its-own-row, embedding.scale-is-as-claimed).
+        Vaswani et al. 2017, section 3.4 (embedding.every-id-has-its-own-row, embedding.scale-is-as-claimed,
+        embedding.symmetric-weights-give-the-known-output).
     """
     rows = look_up(own.table, ids)
     trained = freeze(rows, ids, config.pad_id) if config.padding_row == "frozen" else rows

@@ -75,7 +75,8 @@ def add(
     """Add the encoding of position 0, 1, 2, ... to the first, second, third token of every row.
 
     Source:
-        Vaswani et al. 2017, section 3.5 (position.encoding-is-added-once, position.same-for-every-row).
+        Vaswani et al. 2017, section 3.5 (position.encoding-is-added-once, position.same-for-every-row,
+        position.symmetric-weights-give-the-known-output).
     """
     return x + table
 

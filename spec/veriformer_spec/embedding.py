@@ -20,6 +20,13 @@ SCALE_IS_AS_CLAIMED = Clause(
     breaks="the factor forgotten, applied twice, taken as d_model or its inverse, applied to positions too",
     roles=_EMBEDDING,
 )
+SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT = Clause(
+    id="embedding.symmetric-weights-give-the-known-output",
+    text="with every word's row alike the output is the reference's, whichever tensor is which, and with fresh rows no catalogued mistake's",
+    source=_SECTION,
+    breaks="rows scaled twice, brought to unit length, or changed on their way in another manner",
+    roles=_EMBEDDING,
+)
 PADDING_ROW_IS_AS_CLAIMED = Clause(
     id="embedding.the-padding-row-is-as-claimed",
     text="the row of the padding id gets no gradient where it is claimed frozen, and gets one where it is claimed trained; every other id that is "

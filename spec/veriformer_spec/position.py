@@ -54,6 +54,14 @@ LEARNED_ROWS_FOLLOW_THE_INDEX = Clause(
     breaks="positions counted from the end, a table stretched to the length, normalised positions",
     roles=_ENCODING,
 )
+SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT = Clause(
+    id="position.symmetric-weights-give-the-known-output",
+    text="with every learned row alike the output is the reference's, whichever tensor is which, and with fresh rows no catalogued mistake's",
+    source=_SECTION,
+    breaks="the table added twice, multiplied, or the input scaled on the way",
+    roles=(Role.POSITIONAL_ENCODING,),
+    when={"encoding": ("learned",)},
+)
 LEARNED_POSITIONS_ARE_TRAINED = Clause(
     id="position.every-learned-row-is-trained",
     text="where positions are learned, every position passed gets a gradient of its own",

@@ -122,7 +122,11 @@ WITH_A_PADDING_INDEX = NearMiss(
 PADDED_TABLE = NearMiss(
     id="embedding-with-a-padded-table",
     sentence="more rows than words, one-hot vectors, and a check of the ids by hand",
-    clauses=(embedding.AN_ID_OUT_OF_RANGE_RAISES, embedding.SCALE_IS_AS_CLAIMED),
+    clauses=(
+        embedding.AN_ID_OUT_OF_RANGE_RAISES,
+        embedding.SCALE_IS_AS_CLAIMED,
+        embedding.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     build=padded_table,
 )
 SMALL_THEN_LARGE = NearMiss(

@@ -115,7 +115,7 @@ ONE_ROW_FOR_ALL_POSITIONS = Fault(
 TABLE_ADDED_TWICE = Fault(
     id="table-added-twice",
     sentence="The table is added twice.",
-    clauses=(position.ADDED_ONCE, stack.EQUALS_THE_REFERENCE),
+    clauses=(position.ADDED_ONCE, position.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT, stack.EQUALS_THE_REFERENCE),
     source="experience",
     written="x = x + table; return x + table",
     mend="return x + table",
@@ -137,7 +137,7 @@ TABLE_MULTIPLIED = Fault(
 INPUT_SCALED_ON_THE_WAY = Fault(
     id="input-scaled-on-the-way",
     sentence="The input is multiplied by sqrt(d_model) where the table is added.",
-    clauses=(position.ADDED_ONCE,),
+    clauses=(position.ADDED_ONCE, position.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT),
     source="experience: the embedding's factor copied into the encoding",
     written="x * math.sqrt(d_model) + table",
     mend="x + table",

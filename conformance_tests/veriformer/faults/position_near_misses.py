@@ -102,7 +102,11 @@ TABLE_IN_FLOAT32 = NearMiss(
 ROWS_WITH_AN_OFFSET = NearMiss(
     id="learned-rows-with-an-offset",
     sentence="The table has two rows more than there are positions, and its first position is row two.",
-    clauses=(position.LEARNED_POSITIONS_ARE_TRAINED, position.BEYOND_THE_MAXIMUM_RAISES),
+    clauses=(
+        position.LEARNED_POSITIONS_ARE_TRAINED,
+        position.BEYOND_THE_MAXIMUM_RAISES,
+        position.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    ),
     build=offset_rows,
 )
 LEARNED_ROWS = NearMiss(

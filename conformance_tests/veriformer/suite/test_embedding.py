@@ -9,6 +9,7 @@ from torch import Tensor
 from veriformer import oracle, tolerance
 from veriformer.case import Case
 from veriformer.inputs import generator
+from veriformer.known_output import require_the_known_output
 from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
@@ -253,3 +254,15 @@ def _with_one_id(
             assert ids is not None
             ids[-1, -1] = each
             yield f"id {each} in {name}", arguments
+
+
+@checks(
+    embedding.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    sentence="a66c71c9",
+    cases=cases(batch=(1, 2), q_len=(2, 5)),
+    needs_weights=True,
+    most=4,
+)
+def test_symmetric_weights_give_the_known_output(subject: Subject, case: Case) -> None:
+    """Fill all rows alike; the output must be the reference's, and fresh rows must not say otherwise."""
+    require_the_known_output(subject, case)

@@ -10,6 +10,7 @@ from veriformer import oracle, tolerance
 from veriformer.bare_stack import sinusoidal_table
 from veriformer.case import Case
 from veriformer.inputs import generator, normal
+from veriformer.known_output import require_the_known_output
 from veriformer.outcome import NotChecked, SubjectError, Vacuous, Violation
 from veriformer.property import checks
 from veriformer.strategies import cases
@@ -285,3 +286,15 @@ def test_stale_tables_are_never_used(subject: Subject, case: Case) -> None:
         except SubjectError as error:
             raise Violation(f"after a {name} call the same call raises: {error}") from error
         tolerance.require_close(after, fresh, f"after a {name} call the encoding is another", dtype=subject.rounds_to)
+
+
+@checks(
+    position.SYMMETRIC_WEIGHTS_GIVE_THE_KNOWN_OUTPUT,
+    sentence="9223ba42",
+    cases=cases(batch=(1, 2), q_len=(2, 5)),
+    needs_weights=True,
+    most=4,
+)
+def test_symmetric_weights_give_the_known_output(subject: Subject, case: Case) -> None:
+    """Fill all rows alike; the output must be the reference's, and fresh rows must not say otherwise."""
+    require_the_known_output(subject, case)
