@@ -52,10 +52,15 @@ def numbers(values: Mapping[str, Tensor]) -> Answer:
 
 
 def apart(got: Answer, expected: Answer, dtype: torch.dtype, envelope: Envelope | None = None) -> Distance:
-    """How far ``got`` is from ``expected``, at the precision of ``dtype``."""
+    """How far ``got`` is from ``expected``, at the precision of ``dtype``.
+
+    Rounding is that of the largest number in the whole answer: the gradient towards the keys' bias is zero, as the softmax takes
+    no notice of it, and what stands in its place is what remained of larger ones.
+    """
     if got.keys() != expected.keys():
         return APART
     largest = NOTHING
+    floor = max((tolerance.floor(wanted, dtype) for wanted in expected.values() if wanted.numel()), default=0.0)
     for name, wanted in expected.items():
         seen = got[name]
         if seen.shape != wanted.shape:
@@ -65,7 +70,7 @@ def apart(got: Answer, expected: Answer, dtype: torch.dtype, envelope: Envelope 
         off = _largest_difference(seen, wanted)
         if off == 0:
             continue
-        unit = tolerance.floor(wanted, dtype) * tolerance.units(dtype)
+        unit = floor * tolerance.units(dtype)
         if unit < off < tolerance.HOPELESS * unit and envelope is not None:
             unit += tolerance.units(dtype) * envelope().get(name, 0.0)
         size = _size(wanted)

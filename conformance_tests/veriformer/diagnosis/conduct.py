@@ -10,7 +10,7 @@ from torch import Tensor
 from veriformer import process_state
 from veriformer.calls import mapped
 from veriformer.diagnosis.grounds import Setting, Side, quietly
-from veriformer.diagnosis.probes import SEED, Probe
+from veriformer.diagnosis.probes import SEED, Probe, kept
 from veriformer.dropout import in_training
 from veriformer.inputs import Inputs, generator, normal
 from veriformer.outcome import SubjectError
@@ -18,16 +18,23 @@ from veriformer.subjects import Subject
 from veriformer_spec.role import MODELS
 
 
-def probes_of(subject: Subject, plain: Inputs, hidden: Inputs | None) -> list[Probe]:
+def probes_of(
+    subject: Subject, plain: Inputs, hidden: Inputs | None, empty: tuple[Inputs, Tensor | None] | None
+) -> list[Probe]:
     """Of a subject that turns tokens into tokens.
 
     Args:
         plain: a call without a mask.
         hidden: one with a mask, where any is accepted.
+        empty: one with a row of nothing but padding, and the rows that see something.
     """
     found = [Probe("gradients", lambda side: _gradients(side, plain))]
     if hidden is not None:
         found.append(Probe("gradients under a mask", lambda side: _gradients(side, hidden)))
+        found.append(Probe("repeated calls under a mask", lambda side: _repeated(side, hidden)))
+    if empty is not None:
+        beside = Probe("gradients beside a row of padding", lambda side: _beside(side, *empty), open_rows=True)
+        found.append(beside)
     found.append(Probe("repeated calls", lambda side: _repeated(side, plain)))
     if subject.claims.get("dropout") is not None and subject.declaration.has_module:
         found += [
@@ -47,20 +54,32 @@ def _output(side: Side, inputs: Inputs) -> dict[str, Tensor]:
     return {"output": side.instance(side.given(inputs))}
 
 
-def _gradients(side: Side, inputs: Inputs) -> dict[str, Tensor]:
-    """Of one random sum of the output: towards what was passed, and towards the parameters."""
+def _gradients(side: Side, inputs: Inputs, keep: Tensor | None = None) -> dict[str, Tensor]:
+    """Of one random sum of the output: towards what was passed, and towards the parameters.
+
+    Args:
+        keep: ``batch q_len``: the rows of which it is the sum; None for all.
+    """
     given = side.given(inputs).requiring_gradients()
     output = side.instance(given, grad=True)
     if not output.requires_grad:
         return {"no gradient": torch.zeros(1)}
     direction = normal(tuple(output.shape), generator(SEED), torch.float64, torch.device("cpu"))
-    loss = (output * direction.to(output)).sum()
+    loss = (kept(output, keep) * direction.to(output)).sum()
     leaves = list(dict.fromkeys(each for each in given.tensors if each.requires_grad))
     found: dict[str, Tensor] = {}
     if leaves:
         towards = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True, retain_graph=True)
         found |= {f"towards {index}": each for index, each in enumerate(towards)}
     return found | dict(side.gradients(loss))
+
+
+def _beside(side: Side, inputs: Inputs, keep: Tensor | None) -> dict[str, Tensor]:
+    """Gradients of the rows that see something. Where the others are NaN, as they may be, nothing is promised of gradients."""
+    output = side.instance(side.given(inputs))
+    if bool(output.isnan().any()):
+        return {"output": output}
+    return {name: each.nan_to_num(nan=torch.inf) for name, each in _gradients(side, inputs, keep).items()}
 
 
 def _repeated(side: Side, inputs: Inputs) -> dict[str, Tensor]:
@@ -78,10 +97,10 @@ def _repeated(side: Side, inputs: Inputs) -> dict[str, Tensor]:
         raise SubjectError("no tensor came back", origin="call")
     found["first"] = inputs.specified(first.clone())
     for index, (each, before) in enumerate(zip(passed, inputs.passed(), strict=True)):
-        if each is not None and each.is_floating_point() and before is not None:
-            found[f"passed {index}"] = each - before
+        if each is not None and before is not None and each.shape == before.shape:
+            found[f"passed {index}"] = each.double() - before.double()
     with torch.no_grad(), quietly():
-        instance.raw(*other.passed())
+        found["another"] = inputs.specified(instance.raw(*other.passed()))
         found["first, later"] = inputs.specified(first.clone())
         found["again"] = inputs.specified(instance.raw(*inputs.passed()))
         found["with another layout"] = inputs.specified(instance.raw(*inputs.passed(_outer_axes_swapped)))

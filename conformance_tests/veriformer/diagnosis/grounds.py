@@ -14,11 +14,13 @@ from veriformer.adapters.reference import STEPS
 from veriformer.calls import mapped as changed
 from veriformer.case import Case
 from veriformer.declaration import Declaration
-from veriformer.diagnosis.candidates import CORRECT, Candidate, Claimed
+from veriformer.diagnosis.candidates import CORRECT, Candidate
 from veriformer.errors import Unsupported
+from veriformer.faults.fault import patched
 from veriformer.inputs import Inputs
 from veriformer.oracle import unchecked
 from veriformer.preflight import probe_case
+from veriformer.reach import tracing
 from veriformer.subjects import Instance, Subject
 from veriformer.variants import Variant
 from veriformer.weights import trainable
@@ -106,7 +108,7 @@ class Ground:
     of_the_subject: Gradients
     of_the_reference: Callable[[nn.Module | None, Tensor], Mapping[str, Tensor]]
     key: object = None
-    _kept: dict[Claimed, tuple[Any, object]] = dataclasses.field(default_factory=dict)
+    _kept: dict[object, tuple[Any, object]] = dataclasses.field(default_factory=dict)
 
     @property
     def theirs(self) -> Side:
@@ -122,7 +124,7 @@ class Ground:
         claims: dict[str, Any] = dict(candidate.claims)
         config = dataclasses.replace(self.instance.config, **claims, computes_in="input")
         variant = Variant(role=self.subject.role, config=config, claims=candidate.claims, faults=candidate.faults)
-        function = self._built(candidate.claims, config)
+        function = self._built(variant)
         declaration = Declaration(
             name=f"reference: {candidate.name}",
             role=self.subject.role,
@@ -135,17 +137,38 @@ class Ground:
         instance = Instance(Subject(declaration), config, module, function)
         return Side(instance, functools.partial(self.of_the_reference, module), ours=True)
 
-    def _built(self, claims: Claimed, config: Config) -> nn.Module | Callable[..., Any]:
+    def _built(self, variant: Variant) -> nn.Module | Callable[..., Any]:
         """A reference with the weights in it; the last one again, where whatever was asked of it left it as it was."""
-        known = self._kept.get(claims)
+        role, config = self.subject.role, variant.config
+        construction = called_in_construction(role, config) if variant.faults else frozenset[str]()
+        faults = tuple(each for each in variant.faults if construction & {target for target, _ in each.patches})
+        key = (variant.claims, tuple(each.id for each in faults))
+        known = self._kept.get(key)
         if known is not None and isinstance(known[0], nn.Module) and _marks(known[0]) == known[1]:
             return known[0]
-        function = fresh(self.subject.role, config)
+        function = fresh(role, config)
+        if faults:
+            with patched(tuple(patch for each in faults for patch in each.patches)):
+                faulty = fresh(role, config)
+            if _names(faulty) == _names(function):  # or else there are weights that nobody could fill
+                function = faulty
         if isinstance(function, nn.Module):
             with torch.no_grad():
                 self.fill(function, config)
-        self._kept[claims] = (function, _marks(function))
+        self._kept[key] = (function, _marks(function))
         return function
+
+
+def _names(function: object) -> dict[str, torch.Size]:
+    return {name: each.shape for name, each in function.named_parameters()} if isinstance(function, nn.Module) else {}
+
+
+@functools.lru_cache(maxsize=256)
+def called_in_construction(role: Role, config: Config) -> frozenset[str]:
+    """The functions of the reference that some fault replaces, and that are called when it is built and not when it computes."""
+    with tracing() as called:
+        fresh(role, config)
+    return frozenset(called)
 
 
 def _marks(function: object) -> object:

@@ -11,7 +11,14 @@ from veriformer.diagnosis.candidates import Candidate
 from veriformer.diagnosis.grounds import Grounds, has_weights, possible_case
 from veriformer.diagnosis.probes import probes_of
 from veriformer.diagnosis.ranking import Comparison, Match
-from veriformer.diagnosis.weighing import Weights, hypotheses, on_outputs, on_symmetric_weights, on_weights
+from veriformer.diagnosis.weighing import (
+    Weights,
+    hypotheses,
+    on_outputs,
+    on_symmetric_weights,
+    on_weights,
+    the_only_table,
+)
 from veriformer.diagnosis.where import first_departure
 from veriformer.errors import Unsupported
 from veriformer.mapping import Understood
@@ -115,6 +122,8 @@ def grounds_of(subject: Subject, *, symmetric: bool) -> list[Grounds]:
     weights = None if symmetric else _weights(subject)
     if weights is not None:
         return [on_weights(subject, weights)]
+    if subject.role is Role.ATTENTION_BIAS:
+        return [on_weights(subject, each) for each in the_only_table()]
     possible = hypotheses(subject, case, MOST_HYPOTHESES)
     if not possible:
         raise NotChecked("no weights mapping, and a parameter that has no place in the claimed function")
@@ -138,9 +147,9 @@ def singles(comparison: Comparison) -> list[Candidate]:
     verified = _mapped_as(subject)
     if verified is not None and verified not in others:
         others.insert(0, verified)
-    named = subject.declaration.weights is not None
+    found_unnamed = subject.declaration.weights is None and has_weights(subject.role, subject.config(case))
     faults = candidates.planted(comparison.called)
-    return [*others, *(each for each in faults if named or not any(fault.relabels for fault in each.faults))]
+    return [*others, *(each for each in faults if not (found_unnamed and any(one.relabels for one in each.faults)))]
 
 
 def _mapped_as(subject: Subject) -> Candidate | None:

@@ -77,10 +77,15 @@ def _biases(subject: Subject) -> list[Probe]:
         return {"bias": torch.where(seen, values - own[..., None], 0.0)}
 
     sizes = ((5, 5), (3, 7), (1, 9), (1, 1), (MAX_LEN, MAX_LEN), (2, MAX_LEN))
-    return [
+    found = [
         Probe(f"{q_len} queries and {k_len} keys", lambda side, q_len=q_len, k_len=k_len: ask(side, q_len, k_len))  # type: ignore[misc]  # bound now
         for q_len, k_len in sizes
     ]
+    if subject.claims.get("bias_kind") == "alibi" and "heads" not in subject.declaration.sizes:
+        for heads in (6, 12):  # no power of two: half of them stand on another series
+            other = Setting(sizes=(("heads", heads), ("kv_heads", heads), ("d_model", heads * 6)))
+            found.append(Probe(f"{heads} heads", lambda side: ask(side, 5, 5), other))
+    return found
 
 
 def _losses() -> list[Probe]:

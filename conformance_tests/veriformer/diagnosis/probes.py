@@ -45,6 +45,8 @@ class Probe:
     open_rows: bool = False
 
 
+LAYERED_STACKS = (Role.ENCODER, Role.DECODER, *MODELS)
+"""Roles of which one layer reads what another wrote."""
 SEED = 11
 """Both sides draw the same numbers, where they draw any."""
 
@@ -86,7 +88,8 @@ def probes_of(subject: Subject) -> list[Probe]:
         found.append(_forward("other sizes", subject.inputs(case), None, Setting(sizes=other)))
     found += own_calls.more_of(subject)
     plain, hidden = calls[0][1], next((each for _, each, _ in calls if each.mask is not None), None)
-    return [*found, *conduct.probes_of(subject, plain, hidden)]
+    empty = next(((each, keep) for name, each, keep in calls if name == "a row of padding"), None)
+    return [*found, *conduct.probes_of(subject, plain, hidden, empty)]
 
 
 def _other_sizes(subject: Subject) -> tuple[tuple[str, int], ...]:
@@ -130,6 +133,8 @@ def _calls(subject: Subject) -> Iterator[tuple[str, Inputs, Kept]]:
         yield from _masked(subject, base, plain)
     if subject.role in CROSS_ATTENDING:
         yield from _crossing(subject, base)
+    if subject.role is Role.ATTENTION and subject.claims.get("value_size") == "any":
+        yield "wider values", of(d_value=base.d_value + 3), None
     longest = fixed.get("max_len", MAX_LEN)
     if not {"q_len", "k_len"} & fixed.keys():
         together = subject.self_attending or subject.aligned
@@ -166,6 +171,9 @@ def _masked(subject: Subject, base: Case, plain: Inputs) -> Iterator[tuple[str, 
     if "padding" in subject.masks:
         for seed in (SEED + 1, SEED + 2):
             yield f"mask padding, {seed}", of("padding", seed), None
+        if not {"batch", "heads"} & subject.declaration.sizes.keys():
+            equal = dataclasses.replace(base, batch=base.heads, mask="padding", seed=SEED)
+            yield "as many rows as heads", subject.inputs(equal), None
     if subject.role in MODELS and "right" not in subject.claims["padding_sides"]:
         return
     square = plain.q_len == plain.k_len
@@ -183,21 +191,40 @@ def _masked(subject: Subject, base: Case, plain: Inputs) -> Iterator[tuple[str, 
         for factor in (60.0, 600.0):  # scores of up to a million: beyond, a legal mask of minus a billion leaks
             large = mapped(plain, lambda each, factor=factor: each * factor)  # type: ignore[misc]  # bound now
             yield f"padding, times {factor:g}", _under(large, padding, subject), None
-            yield f"one key, times {factor:g}", _under(large, alone, subject), None
+            if not subject.windowed:
+                yield f"one key, times {factor:g}", _under(large, alone, subject), None
     if "padding" in subject.masks and plain.batch > 1:
         empty = padding.clone()
         empty[-1] = False
         inputs = _under(plain, empty, subject)
         yield "a row of padding", inputs, _seen(subject, empty)
     if "arbitrary" in subject.masks:
+        yield from _of_any_pattern(subject, base, plain)
+
+
+def _of_any_pattern(subject: Subject, base: Case, plain: Inputs) -> Iterator[tuple[str, Inputs, Kept]]:
+    """Under masks that are neither causal nor padding."""
+    lengths = {} if {"q_len", "k_len"} & subject.declaration.sizes.keys() else {"q_len": 6, "k_len": 6}
+    square = subject.inputs(dataclasses.replace(base, **{"mask": "none", "seed": SEED, **lengths}))  # type: ignore[arg-type]  # its fields
+    if square.q_len == square.k_len:
+        prefix = causal_grid(square.q_len, square.k_len)
+        prefix[:, :2] = True
+        yield "a prefix that all see", _under(square, prefix.expand(square.batch, 1, -1, -1), subject), None
+    if _rows_stay_apart(subject):
         grid = torch.ones(plain.batch, 1, plain.q_len, plain.k_len, dtype=torch.bool)
         grid[0, :, plain.q_len // 2] = False
         grid[0, :, 0, -1] = False
         yield "a query that sees nothing", _under(plain, grid, subject), _seen(subject, grid)
+    if subject.role is not Role.ADDITIVE_ATTENTION and base.heads > 1:
         for_heads = torch.rand(plain.batch, base.heads, plain.q_len, plain.k_len, generator=generator(SEED)) < 0.6
         for_heads[..., 0] = True
-        if subject.role not in (Role.ADDITIVE_ATTENTION, *CROSS_ATTENDING) and base.heads > 1:
-            yield "a mask for each head", dataclasses.replace(plain, mask=for_heads.to(plain.tensors[0].device)), None
+        yield "a mask for each head", dataclasses.replace(plain, mask=for_heads.to(plain.tensors[0].device)), None
+
+
+def _rows_stay_apart(subject: Subject) -> bool:
+    """Whether what a query gets that sees nothing reaches no other one: where it may be anything, the next layer would read it."""
+    claimed = subject.claims.get("nothing_visible", {}).get("no-grad")
+    return claimed == "zeros" or subject.role not in LAYERED_STACKS
 
 
 def _under(inputs: Inputs, mask: Mask, subject: Subject) -> Inputs:

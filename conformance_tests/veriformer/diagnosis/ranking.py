@@ -8,16 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from veriformer import tolerance
 from veriformer.diagnosis.answers import APART, NOTHING, RAISED, Answer, Distance, apart
 from veriformer.diagnosis.candidates import CORRECT, Candidate
+from veriformer.diagnosis.envelope import envelope
 from veriformer.diagnosis.grounds import CannotCompare, Grounds
 from veriformer.diagnosis.probes import Probe, answered
 from veriformer.errors import UsageError
 from veriformer.reach import tracing
 
-DRAWS = 4
-"""Noisy runs behind one envelope."""
 _TABLES: "OrderedDict[object, dict[str, Answer | None]]" = OrderedDict()
 """What candidates answer, by ground and probe: the same for every subject of one role with the same claims and weights."""
 _MOST_TABLES = 256
@@ -52,7 +50,7 @@ class Comparison:
             grounds.case,
         )
         self._tables: dict[str, dict[str, Answer | None]] = {}
-        self._envelopes: dict[str, Mapping[str, float]] = {}
+        self._envelopes: dict[tuple[str, str], Mapping[str, float]] = {}
         self.theirs: dict[str, Answer] = {}
         self.called: frozenset[str] = frozenset()
         self.probes = tuple(probe for probe in probes if self._ask_the_subject(probe))
@@ -110,7 +108,9 @@ class Comparison:
         """Whether the subject equals the candidate at every probe, each asked in full."""
         return all(
             (answer := self.answer(candidate, probe, sure=True)) is not None
-            and apart(self.theirs[probe.name], answer, self.dtype, functools.partial(self._envelope, probe)).equal
+            and apart(
+                self.theirs[probe.name], answer, self.dtype, functools.partial(self._envelope, candidate, probe)
+            ).equal
             for probe in self.probes
         )
 
@@ -139,29 +139,15 @@ class Comparison:
         expected = self.answer(candidate, probe)
         if expected is None:
             return APART
-        return apart(self.theirs[probe.name], expected, self.dtype, functools.partial(self._envelope, probe))
+        return apart(self.theirs[probe.name], expected, self.dtype, functools.partial(self._envelope, candidate, probe))
 
-    def _envelope(self, probe: Probe) -> Mapping[str, float]:
-        """How far the specification's own answer moves when each operation rounds, by its parts."""
-        if probe.name not in self._envelopes:
-            self._envelopes[probe.name] = self._measured(probe)
-        return self._envelopes[probe.name]
-
-    def _measured(self, probe: Probe) -> Mapping[str, float]:
-        eps = tolerance.roundoff(self.dtype)
-        used = max(eps, 2.0**-46)
-        ground = self.grounds.at(probe.name, probe.setting)
-        calm = answered(probe, ground.ours())
-        largest = dict.fromkeys(calm, 0.0)
-        for draw in range(DRAWS):
-            with tolerance.Noise(used, draw):
-                shaken = answered(probe, ground.ours())
-            for name, each in shaken.items():
-                if name in calm and each.shape == calm[name].shape and each.numel():
-                    moved = (each - calm[name]).abs()
-                    finite = moved[moved.isfinite()]
-                    largest[name] = max(largest.get(name, 0.0), float(finite.max()) if finite.numel() else 0.0)
-        return {name: each * eps / used for name, each in largest.items()}
+    def _envelope(self, candidate: Candidate, probe: Probe) -> Mapping[str, float]:
+        """How far the candidate's own answer moves when each operation rounds, by its parts."""
+        key = (candidate.name, probe.name)
+        if key not in self._envelopes:
+            ground = self.grounds.at(probe.name, probe.setting)
+            self._envelopes[key] = envelope(lambda: answered(probe, ground.ours(candidate)), self.dtype)
+        return self._envelopes[key]
 
     @functools.cached_property
     def in_order(self) -> tuple[Probe, ...]:

@@ -112,6 +112,34 @@ def diagnosed(trial: Trial, *, symmetric: bool) -> Diagnosis:
     return inquire(prepared(declaration).subject, (), symmetric=symmetric)
 
 
+def claims_equal_to(trial: Trial) -> frozenset[frozenset[str]]:
+    """Legal claims that are the same function as the fault in the trial: the names by which the fault itself is called in the reference.
+
+    A subject that lacks the parameters that the fault leaves unused is called by the claim that leaves them out, and rightly.
+    """
+    if len(trial.truth) != 1 or not trial.truth <= FAULTS.keys():
+        return frozenset()
+    declaration = trial.subject()
+    (fault,) = (FAULTS[each] for each in trial.truth)
+    claims = {
+        name: value
+        for name, value in declaration.claims.items()
+        if name not in ("masks", "padding_sides", "nothing_visible")
+    }
+    return _also_called(fault.id, declaration.role, tuple(sorted(claims.items(), key=str)))
+
+
+@functools.lru_cache(maxsize=512)
+def _also_called(fault: str, role: Role, claims: tuple[tuple[str, object], ...]) -> frozenset[frozenset[str]]:
+    planted = dataclasses.replace(
+        reference.declaration(role, **dict(claims)), during=lambda: patched(FAULTS[fault].patches)
+    )
+    findings = inquire(Subject(planted), ()).findings
+    said = {frozenset((*each.claims, *each.faults)) for each in findings}
+    said |= {frozenset(same.split(" and ")) for each in findings for same in each.same}
+    return frozenset(said) if frozenset({fault}) in said and all(each.exact for each in findings) else frozenset()
+
+
 def outcome(trial: Trial, diagnosis: Diagnosis) -> str:
     """One of ``OUTCOMES``."""
     findings = diagnosis.findings
@@ -128,4 +156,6 @@ def outcome(trial: Trial, diagnosis: Diagnosis) -> str:
         return "unnamed"
     if any(each < trial.truth for each in said):
         return "subset"
+    if said & claims_equal_to(trial):
+        return "named"
     return "claim" if all(not each.faults for each in findings) else "wrong"

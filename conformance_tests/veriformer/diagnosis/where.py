@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from veriformer.departure import departure
-from veriformer.errors import Unsupported
+from veriformer.diagnosis.grounds import quietly
+from veriformer.errors import Unsupported, UsageError
 from veriformer.outcome import NotChecked, SubjectError
 from veriformer.preflight import probe_case
 from veriformer.subjects import Subject
@@ -33,6 +34,7 @@ def first_departure(subject: Subject) -> Departure | None:
         copied(held, reference)
         masks = [mask for mask in ("none", "causal", "padding") if mask in ("none", *subject.masks)]
         probes = [subject.inputs(probe_case(subject, mask=mask)) for mask in masks]
-        return departure(instance, probes, reference, tolerance=TOLERANCE[subject.rounds_to])
-    except (SubjectError, Unsupported, NotChecked, ValueError, RuntimeError):
-        return None  # it raises where the reference does not: the failures say so
+        with quietly():
+            return departure(instance, probes, reference, tolerance=TOLERANCE[subject.rounds_to])
+    except (SubjectError, Unsupported, UsageError, NotChecked, ValueError, RuntimeError):
+        return None  # it raises where the reference does not, or has not the same weights: the failures say so

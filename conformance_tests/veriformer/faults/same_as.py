@@ -93,8 +93,8 @@ READ: Mapping[str, Mapping[str, str]] = {
     },
     "norms-elsewhere": {
         "normalised_skip": "skip-taken-after-the-norm",
-        "norms_after_the_addition": "norm=post",
-        "norms_before_the_sublayer": "norm=pre",
+        "norms_after_the_addition": "pre-norm-and-post-norm-swapped",
+        "norms_before_the_sublayer": "pre-norm-and-post-norm-swapped",
     },
     "no-logits": {"probabilities": "softmax-inside-the-model", "one_logit_short": "logits-one-word-short"},
     "wrong-side-read": {"encodes_the_target": "encoder-reads-the-target"},
@@ -102,7 +102,7 @@ READ: Mapping[str, Mapping[str, str]] = {
         "positions_along_the_batch": "positions-along-the-batch",
         "time_first_table_along_the_batch": "positions-along-the-batch",
     },
-    "one-block-many-times": {"one_block_many_times": "one-layer-many-times"},
+    "one-block-many-times": {"one_block_many_times": "layer_parameters=shared"},
     "blocks-not-chained": {
         "only_the_last_block": "first-input-to-every-layer",
         "only_the_last_decoder_layer": "last-decoder-layer-only",
@@ -143,7 +143,7 @@ READ: Mapping[str, Mapping[str, str]] = {
         "second_adds_block_input": "second-skip-from-the-first-input",
         "second_adds_block_input_pre": "second-skip-from-the-first-input",
     },
-    "norm-first-forgotten": {"norm_first_forgotten": "norm=post", "norm_first_stays": "norm=pre"},
+    "norm-first-forgotten": {"norm_first_forgotten": "norm=post", "norm_first_stays": "pre-norm-and-post-norm-swapped"},
     "norm-at-the-end-not-as-placed": {
         "torch_pre_norm_stack_without_a_norm": "final-norm-forgotten",
         "torch_post_norm_stack_with_a_norm": "final-norm-after-post-norm",
@@ -164,7 +164,7 @@ READ: Mapping[str, Mapping[str, str]] = {
     "decoder-masks-lost": {"memory_mask_once": "memory-mask-for-the-first-layer-only"},
     "decoder-layers-not-chained": {"decoder_output_forgotten": "last-decoder-layer-only"},
     "layers-share-parameters": {
-        "one_layer": "one-layer-many-times",
+        "one_layer": "layer_parameters=shared",
         "one_feed_forward": "one-feed-forward-for-all-layers",
         "layers_in_a_plain_list": "layers-in-a-python-list",
     },
@@ -181,7 +181,7 @@ READ: Mapping[str, Mapping[str, str]] = {
     "cached-positions-start-anew": {
         "positions_anew": "new-positions-counted-from-zero",
         "positions_off_by_one": "cache-position-off-by-one",
-        "turned_anew": "new-positions-counted-from-zero",
+        "turned_anew": "rotary-start-ignored",
     },
     "chunk-without-its-triangle": {"chunk_sees_its_end": "chunk-sees-its-own-future"},
     "chunk-mask-ignores-the-past": {"square_in_the_corner": "queries-aligned-at-the-other-side"},
