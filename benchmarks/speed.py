@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
+import naming
 import torch
 
 import veriformer.oracle
@@ -145,6 +146,14 @@ def main() -> None:
         f"## The catalogue: each {options.every}th of {len(FAULTS)} faults, by the clauses that must catch it",
         "",
         *kills(options.every),
+        "",
+        f"## Weights without names: torch.nn.TransformerEncoder, medians of {naming.RUNS}",
+        "",
+        *naming.mapping(),
+        "",
+        f"## The name of a bug: the reference's encoder layer, heads merged without the transpose, medians of {naming.RUNS}",
+        "",
+        *naming.naming(),
     ]
     text = "\n".join(lines) + "\n"
     print(text)
