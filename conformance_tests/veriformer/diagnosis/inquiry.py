@@ -63,10 +63,12 @@ def _compared(subject: Subject, failed: frozenset[str], most_pairs: int, *, symm
         NotChecked: nothing can be compared.
     """
     probes = probes_of(subject)
-    ordinary = [probe for probe in probes if not probe.free]
+    ordinary = [probe for probe in probes if not probe.free and not probe.open_rows]
     best: Comparison | None = None
     for grounds in grounds_of(subject, symmetric=symmetric):
         comparison = Comparison(grounds, ordinary, subject.rounds_to)
+        if not comparison.departing:
+            comparison = Comparison(grounds, [probe for probe in probes if not probe.free], subject.rounds_to)
         if not comparison.departing and _taste_matters(subject, failed):
             comparison = Comparison(grounds, probes, subject.rounds_to)
         if not comparison.probes:
@@ -105,6 +107,7 @@ def _named(comparison: Comparison, found: Sequence[Match], failed: frozenset[str
         naming.ranked(found, subject.role, failed),
         subject.claims,
         exact=certain(subject, found, comparison),
+        raises=not all(comparison.speaks(each.candidate) for each in found),
     )
 
 

@@ -23,11 +23,14 @@ def ranked(found: Sequence[Match], role: Role, failed: frozenset[str]) -> list[M
     return sorted(found, key=rank)
 
 
-def named(basis: str, found: Sequence[Match], claimed: Mapping[str, Any], *, exact: bool) -> Diagnosis:
+def named(
+    basis: str, found: Sequence[Match], claimed: Mapping[str, Any], *, exact: bool, raises: bool = False
+) -> Diagnosis:
     """Candidates that equal the subject; those of one kind that equal each other are one finding.
 
     Args:
         claimed: by the subject.
+        raises: all that it has in common with them is where it raises.
     """
     claims = [each for each in found if not each.candidate.faults]
     faults = [each for each in found if each.candidate.faults]
@@ -35,7 +38,7 @@ def named(basis: str, found: Sequence[Match], claimed: Mapping[str, Any], *, exa
     if faults:
         others = [each.candidate.name for each in faults[1:]]
         findings.append(msgspec.structs.replace(_finding(faults[0], exact=exact), same=others))
-    return said(basis, findings, _sentence(found, claimed, exact=exact))
+    return said(basis, findings, _sentence(found, claimed, exact=exact, raises=raises))
 
 
 def nearest(basis: str, found: Match | None, departing: int) -> Diagnosis:
@@ -79,11 +82,11 @@ def claims_of(candidate: Candidate) -> list[str]:
     return [f"{name}={shown(value)}" for name, value in candidate.claims]
 
 
-def _sentence(found: Sequence[Match], claimed: Mapping[str, Any], *, exact: bool) -> str:
+def _sentence(found: Sequence[Match], claimed: Mapping[str, Any], *, exact: bool, raises: bool) -> str:
     first = found[0].candidate
     others = [each.candidate.name for each in found[1:]]
-    equal = "behaves as" if exact else "behaves, as far as rounding shows, as"
-    text = f"it {equal} {first.name}"
+    alike = "raises where it would with" if raises else "behaves, as far as rounding shows, as"
+    text = f"it {'behaves as' if exact else alike} {first.name}"
     if first.claims:
         made = " and ".join(f"{name}={shown(claimed.get(name))}" for name, _ in first.claims)
         text = f"the claim{'s' * (len(first.claims) > 1)} {made} do{'es' * (len(first.claims) == 1)} not hold: {text}"

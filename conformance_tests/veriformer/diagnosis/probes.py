@@ -33,7 +33,8 @@ class Probe:
         ask: puts it to one side.
         setting: how that side is built.
         steps: calls of the subject that it takes; those that take many are asked last.
-        open_rows: whether some rows may hold anything: where NaN came out of them into the others, nothing can be told.
+        open_rows: whether some rows may hold anything: where NaN came out of them into the others, nothing can be told; asked
+            only where nothing else tells.
         free: whether correct subjects may answer differently, so that it is asked only where nothing else tells.
     """
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from veriformer.case import Case
 from veriformer.diagnosis.grounds import CannotCompare, Ground, Grounds, Setting, built, fresh, possible_case
 from veriformer.errors import Unsupported
-from veriformer.mapping import symmetric
+from veriformer.mapping import NotUnderstood, automatic, symmetric
 from veriformer.mapping.hypotheses import hypotheses as possible
 from veriformer.mapping.hypotheses import idle, measured_readings
 from veriformer.mapping.symmetric import Hypothesis
@@ -240,6 +240,9 @@ def _in_any_layout(module: nn.Module | None, loss: Tensor) -> Named:
 
 def hypotheses(subject: Subject, case: Case, most: int) -> list[Hypothesis]:
     """The likeliest ways in which the subject's parameters fill the reference's places; none where some has no place."""
+    seen = automatic(subject)
+    if isinstance(seen, NotUnderstood) and seen.likely:
+        return list(seen.likely)
     instance = built(subject, Setting(), case)
     reference = fresh(subject.role, instance.config)
     if instance.module is None or not isinstance(reference, nn.Module):

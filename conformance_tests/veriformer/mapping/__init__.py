@@ -4,7 +4,8 @@ Symmetric weights make an unknown module and the reference one function, whateve
 then tells their parameters apart; and fresh random weights verify what was found.
 """
 
+from veriformer.mapping.found import NotUnderstood, Understood
 from veriformer.mapping.layout import Layout, LayoutError
-from veriformer.mapping.search import NotUnderstood, Understood, automatic
+from veriformer.mapping.search import automatic
 
 __all__ = ["Layout", "LayoutError", "NotUnderstood", "Understood", "automatic"]

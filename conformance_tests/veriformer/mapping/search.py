@@ -5,7 +5,7 @@ import functools
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from veriformer.declaration import Declaration, Unsupported, UsageError
 from veriformer.inputs import Inputs
 from veriformer.mapping import hypotheses, matching, symmetric, tries
 from veriformer.mapping.adapter import attributes
+from veriformer.mapping.found import NotUnderstood, Understood
 from veriformer.mapping.joining import Joined, joined
 from veriformer.mapping.layout import Layout, LayoutError, named, reference_shapes
 from veriformer.mapping.probing import drawn, mapping_case, probe_inputs
@@ -27,49 +28,12 @@ from veriformer.process_state import restored
 from veriformer.subjects import Instance, Subject
 from veriformer.variants import Variant, called
 from veriformer_reference.build import build
-from veriformer_spec.config import Config
 from veriformer_spec.role import PARAMETRIC
-
-
-@dataclass(frozen=True)
-class Understood:
-    """A subject whose every parameter has its place.
-
-    Attributes:
-        layout: where.
-        variant: which function it computes: the reference as claimed, under other legal claims, or with a catalogued fault.
-        config: the sizes at which it was found.
-        rounds_to: the dtype whose rounding was allowed for.
-        verified: the largest difference on fresh random weights, in units of that rounding.
-    """
-
-    layout: Layout
-    variant: Variant
-    config: Config
-    rounds_to: torch.dtype
-    seconds: float
-    verified: float
-
-
-@dataclass(frozen=True)
-class NotUnderstood:
-    """A subject that equals no variant that was tried.
-
-    Attributes:
-        reason: in words; the best attempt's.
-        placed: whether every parameter fits some place by its shape, so that what is not understood is the function.
-        partial: the parameters that were recognised, and as what.
-        symmetric_difference: how far apart the outputs were under symmetric weights, relative to the largest number.
-    """
-
-    reason: str
-    placed: bool = False
-    partial: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    symmetric_difference: float | None = None
-
 
 SAME = {torch.float64: 1e-9, torch.float32: 5e-4}
 """How far apart, relative to the largest number, two outputs under symmetric weights may be to be worth a closer look."""
+MOST_LIKELY = 3
+"""Ways to read the parameters that are handed on where nothing was verified."""
 CLOSER_LOOKS = 6
 """Hypotheses of equal symmetric output whose rows are compared, for one variant."""
 MOST_TRIED = 1200
@@ -130,6 +94,7 @@ class Attempt:
         self.outputs: dict[Places, Remembered | str] = {}
         self.said: dict[object, Tensor] = {}
         self.tied = False
+        self.likely: list[Hypothesis] = []
         self.saying = attributes(self.module, self.instance.config)
         matching.require_gradients(self.module)
         if self.parameters:
@@ -165,7 +130,7 @@ class Attempt:
             if not given and tried >= MOST_TRIED:
                 best = dataclasses.replace(best, reason=f"{best.reason} (and not every alternative was tried)")
                 break
-        return self._doubted(best, claimed)
+        return dataclasses.replace(self._doubted(best, claimed), likely=tuple(self.likely[:MOST_LIKELY]))
 
     def _doubted(self, refusal: NotUnderstood, claimed: Variant) -> NotUnderstood:
         """Weights of which there are more or fewer than in the claimed function are no proof that its function is another one."""
@@ -209,6 +174,8 @@ class Attempt:
         for hypothesis, apart in outputs.distances(expected):
             if apart <= SAME[self.subject.rounds_to]:
                 looked += 1
+                if hypothesis not in self.likely[:MOST_LIKELY]:
+                    self.likely.append(hypothesis)
                 if looked > CLOSER_LOOKS:
                     break
                 result = self._placed(variant, reference, hypothesis)
