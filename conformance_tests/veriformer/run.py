@@ -307,7 +307,9 @@ class _Watch:
 
     def _begin_subject(self, ready: Ready) -> None:
         assert self.headers is not None
-        header = msgspec.structs.replace(self.headers[ready.subject], notes=[*ready.notes, *self.notes])
+        header = msgspec.structs.replace(
+            self.headers[ready.subject], notes=[*ready.notes, *self.notes], places=ready.places
+        )
         expected = (*self.request.expected, *ready.expected)
         self.subjects.append(_Subject(header, ready.clauses, time.perf_counter(), ready.conditions, expected))
         self._tell("header", header, ready.clauses)

@@ -189,6 +189,7 @@ def _made_ready(found: Found, request: Request, index: int) -> tuple[Ready, Subj
         expected=list(found.expected),
         blocked=blocked,
         exit_code=exit_code if blocked else 0,
+        places=ready.places,
     )
     return said, subject
 
