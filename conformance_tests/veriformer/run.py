@@ -133,6 +133,16 @@ def run(load: Load, request: Request, *, target: str, observers: Sequence[Observ
     return _watched(load, request, _Watch(request, target, observers)).results()
 
 
+def not_loaded(header: Header, why: Exception, observers: Sequence[Observer] = ()) -> Result:
+    """The result on what could not even be loaded, so that a report accounts for everything that was to be judged."""
+    code = CANNOT_RUN if isinstance(why, CannotLoad) else WRONG_USAGE
+    footer = footer_of(header, (), 0.0, blocked=str(why), exit_code=code)
+    for observer in observers:
+        observer.header(header, ())
+        observer.footer(footer)
+    return Result(header, (), footer)
+
+
 def _watched(load: Load, request: Request, watch: "_Watch") -> "_Watch":
     every_property()  # before the fork: no child need import the suite
     why_not = why_no_child() if request.isolate else ""

@@ -100,7 +100,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
         target: what to type to judge the subject again; empty where nothing can be typed for it.
         options: what else was typed that changes the subject, such as ``--set norm=pre``.
         notes: what the preflight noticed about the adapter, and what the run assumed.
-        places: where the subject is written, as far as that is known: the class of what it builds first, then the function.
+        places: where the subject is written, as far as that is known: the class of what it builds, and the build function; what is
+            below the folder of the run first.
     """
 
     versions: dict[str, str]

@@ -27,6 +27,7 @@ _COMMANDS = {
     "faults": "veriformer.cli.faults",
     "map": "veriformer.cli.map",
     "replay": "veriformer.cli.replay",
+    "report": "veriformer.cli.report",
 }
 
 
