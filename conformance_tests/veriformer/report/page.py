@@ -158,7 +158,7 @@ def _together(subjects: Sequence[Subject]) -> str:
 
 def _versions(results: Sequence[Result]) -> tuple[str, ...]:
     """What the reports were written with, and a warning where the clauses have changed since."""
-    said = {", ".join(f"{name} {version}" for name, version in each.header.versions.items()) for each in results}
+    said = {", ".join(f"{name} {version}" for name, version in sorted(each.header.versions.items())) for each in results}
     specs = {each.header.versions.get("spec", "") for each in results}
     if specs <= {"", specification_version()}:
         return tuple(sorted(said))
@@ -220,7 +220,7 @@ def _facts(header: Header, result: Result) -> Iterable[tuple[str, str]]:
     examples = sum(each.examples for each in result.verdicts)
     yield "effort", f"{examples} cases in {result.footer.seconds:.1f} s (budget {header.budget}, seed {header.seed})"
     if header.sizes:
-        yield "its sizes", ", ".join(f"{name} = {value}" for name, value in header.sizes.items())
+        yield "its sizes", ", ".join(f"{name} = {value}" for name, value in sorted(header.sizes.items()))
     if result.footer.not_verified:
         yield "claimed, not verified", ", ".join(result.footer.not_verified)
 
@@ -232,7 +232,7 @@ def _place(place: Place) -> str:
 
 def _claims(header: Header) -> Iterable[tuple[str, str, str]]:
     """What the subject claims beyond the defaults: name, value, meaning."""
-    for name, value in header.claims.items():
+    for name, value in sorted(header.claims.items()):
         claim = CLAIMS.get(name)
         if claim is None:
             yield name, _said(value), ""

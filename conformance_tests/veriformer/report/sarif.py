@@ -240,10 +240,10 @@ def _subject(result: Result) -> dict[str, Any]:
         "dtype": header.dtype,
         "budget": header.budget,
         "seed": header.seed,
-        "versions": header.versions,
+        "versions": dict(sorted(header.versions.items())),
         "verdict": headline(result),
         "conformant": result.conformant,
-        "counts": result.footer.counts,
+        "counts": dict(sorted(result.footer.counts.items())),
     }
 
 
