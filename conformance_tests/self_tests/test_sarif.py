@@ -212,7 +212,9 @@ def test_a_result_stands_where_the_subject_is_written() -> None:
     assert first is not None
     assert (first.artifact_location.uri, first.artifact_location.uri_base_id) == ("a%20folder/mine.py", "%SRCROOT%")
     assert first.region.start_line == 12
-    assert [each.physical_location.region.start_line for each in one.related_locations if each.physical_location] == [40]
+    assert [each.physical_location.region.start_line for each in one.related_locations if each.physical_location] == [
+        40
+    ]
     (other,) = read(placed(ELSEWHERE)).results
     assert other.locations[0].physical_location is not None
     assert other.locations[0].physical_location.artifact_location.uri == "file:///usr/lib/torch/linear.py"
@@ -262,4 +264,6 @@ def test_any_text_is_json() -> None:
     """Quotes, control characters, half a surrogate."""
     odd = msgspec.structs.replace(EVIDENCE, message='"\x00\ud800</script>', got=["nan"])
     content = sarif.text([result(verdict("heads.time-stays-time", Status.FAIL, evidence=odd))])
-    assert "</script>" in json.loads(content.encode("utf-8", errors="replace"))["runs"][0]["results"][0]["message"]["text"]
+    assert (
+        "</script>" in json.loads(content.encode("utf-8", errors="replace"))["runs"][0]["results"][0]["message"]["text"]
+    )

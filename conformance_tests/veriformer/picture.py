@@ -65,8 +65,10 @@ def axes_of(picture: Picture, case: Case) -> tuple[tuple[str, ...], str, str]:
     Returns:
         the words for the axes that are fixed, for what goes down, and for what goes across.
     """
-    if picture.rows or picture.columns or case.role in _NO_TOKENS:
+    if picture.rows or picture.columns:
         return ("row of the batch",) * (len(picture.fixed) == 1), picture.rows, picture.columns
+    if case.role in _NO_TOKENS:
+        return (), "", ""
     tokens, across = picture.of
     words = _BY_HEADS if case.role in _HEADED else _PLAIN_OUTPUT
     features = {case.d_value, case.d_head} - {case.k_len} if case.role in _HEADED else {case.d_model}
