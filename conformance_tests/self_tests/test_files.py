@@ -213,3 +213,33 @@ def test_a_badge_is_green_for_what_was_looked_at_only(results: list[Result], mes
     root = ET.fromstring(badge.svg(results))
     assert root.get("aria-label") == f"veriformer: {message}"
     assert [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")] == ["veriformer", message]
+
+
+def _block(name: str) -> str:
+    """A block of README, without its fences."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    inside: str = readme.partition(f"<!-- {name} -->")[2].partition(f"<!-- /{name} -->")[0]
+    return "\n".join(inside.strip().splitlines()[1:-1])
+
+
+def test_the_workflow_in_readme_runs_what_there_is(folder: Path) -> None:
+    """Its command is one that the command line takes, its files are those that it hands on, its list of failures can be read."""
+    import re
+    import shlex
+
+    from veriformer.cli.check import command
+    from veriformer.expectations import read
+
+    workflow = _block("actions")
+    typed = re.search(r"run: >-\n((?: {10}\S.*\n)+)", workflow)
+    assert typed is not None
+    program, name, *arguments = shlex.split(typed[1])
+    assert (program, name) == ("veriformer", "check")
+    taken = command.make_context("check", arguments, resilient_parsing=False).params
+    assert taken["targets"] == ("mymodel.py:build",)
+    assert {str(taken[f"{each}_file"]) for each in ("json", "html", "sarif", "badge")} == {
+        "report.json", "report.html", "report.sarif", "report.svg",
+    }  # fmt: skip
+    assert f"sarif_file: {taken['sarif_file']}" in workflow
+    Path("expected.toml").write_text(_block("expected"))
+    assert [each.clause for each in read("expected.toml")] == ["masking.each-head-obeys-its-own-mask"]
