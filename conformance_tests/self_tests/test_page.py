@@ -129,6 +129,7 @@ def test_what_was_not_looked_at_is_not_green() -> None:
     said, tags = read(result(verdict("heads.time-stays-time", Status.PASS)))
     assert ("p", {"class": "lead headline good"}) in tags
     assert "No violation found" in said and "What does not hold" not in said
+    assert "Nothing is known of that: the run ended before it was worked out" in said
 
 
 def test_an_error_of_the_build_is_told_once_with_its_remedy() -> None:

@@ -186,9 +186,10 @@ def test_a_leak_is_drawn_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_later_part_of_something_longer_keeps_its_place() -> None:
     """Chunks of a text are compared one by one."""
-    moved = moved_down(Picture(shows="numbers", expected=[[1]], got=[[2]], first=[1, 0], of=[3, 1]), 4)
-    assert moved is not None and moved.first == [5, 0]
-    assert moved_down(None, 4) is None
+    part = Picture(shows="numbers", expected=[[1]], got=[[2]], first=[1, 0], of=[3, 1])
+    moved = moved_down(part, 4, ("token", "word"))
+    assert moved is not None and (moved.first, moved.rows, moved.columns) == ([5, 0], "token", "word")
+    assert moved_down(None, 4, ("token", "word")) is None
 
 
 def test_where_the_computation_departs_is_drawn() -> None:

@@ -52,11 +52,12 @@ def cut(
     )
 
 
-def moved_down(picture: Picture | None, rows: int) -> Picture | None:
-    """The same, where its first row is a later one of something longer."""
+def moved_down(picture: Picture | None, rows: int, axes: tuple[str, str]) -> Picture | None:
+    """The same, where its first row is a later one of something longer, and what its axes are."""
     if picture is None:
         return None
-    return msgspec.structs.replace(picture, first=[picture.first[0] + rows, picture.first[1]])
+    first = [picture.first[0] + rows, picture.first[1]]
+    return msgspec.structs.replace(picture, first=first, rows=axes[0], columns=axes[1])
 
 
 def axes_of(picture: Picture, case: Case) -> tuple[tuple[str, ...], str, str]:

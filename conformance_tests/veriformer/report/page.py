@@ -158,7 +158,9 @@ def _together(subjects: Sequence[Subject]) -> str:
 
 def _versions(results: Sequence[Result]) -> tuple[str, ...]:
     """What the reports were written with, and a warning where the clauses have changed since."""
-    said = {", ".join(f"{name} {version}" for name, version in sorted(each.header.versions.items())) for each in results}
+    said = {
+        ", ".join(f"{name} {version}" for name, version in sorted(each.header.versions.items())) for each in results
+    }
     specs = {each.header.versions.get("spec", "") for each in results}
     if specs <= {"", specification_version()}:
         return tuple(sorted(said))
@@ -179,7 +181,7 @@ def _subject(result: Result, anchor: str) -> Subject:
     return Subject(
         result=result,
         anchor=anchor,
-        name=header.subject,
+        name=header.target if header.target.endswith(f":{header.subject}") else header.subject,
         word=in_a_word(result),
         tone={CONFORMANT: "good", INCONCLUSIVE: "open"}.get(result.exit_code, "bad") if _looked(result) else "open",
         short=headline(result) if not footer.blocked else in_a_word(result),
@@ -214,7 +216,7 @@ def _facts(header: Header, result: Result) -> Iterable[tuple[str, str]]:
         yield "claims to be", header.role
     if header.places:
         yield "written in", "; ".join(map(_place, header.places))
-    if header.target:
+    if header.target and (header.options or header.target != header.subject):
         yield "judged as", " ".join([header.target, *header.options])
     yield "calculated", f"on {header.device}, in {header.dtype}"
     examples = sum(each.examples for each in result.verdicts)

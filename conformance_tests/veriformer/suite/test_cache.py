@@ -59,7 +59,7 @@ def _explained(
     ):
         said += "; they are those of a text that begins here: the past is not seen at all"
     row, token, *_ = (*seen.evidence.index, 0, 0)
-    picture = moved_down(seen.evidence.picture, start)
+    picture = moved_down(seen.evidence.picture, start, ("token", "word"))
     seen.evidence = dataclasses.replace(seen.evidence, margin=said, index=[row, start + token], picture=picture)
     return seen
 
