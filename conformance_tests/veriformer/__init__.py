@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from veriformer_spec.config import Config
 
 __version__ = "0.1.0"
-__all__ = ["Comparison", "Config", "Fixed", "Result", "Steps", "Unsupported", "check", "compare", "conformance", "subject"]
+__all__ = [
+    "Comparison",
+    "Config",
+    "Fixed",
+    "Result",
+    "Steps",
+    "Unsupported",
+    "check",
+    "compare",
+    "conformance",
+    "subject",
+]
 
 _HOME = {
     "check": "veriformer.run",

@@ -15,18 +15,24 @@ from veriformer.cli.refusal import Refusal, refusals
 @click.option("--compile", "compiled", is_flag=True, help="Compare OLD with its torch.compile'd self, in place of NEW.")
 @click.option("--as", "role", metavar="ROLE", help="What both are, where neither says so.")
 @click.option("--set", "claims", multiple=True, metavar="CLAIM=VALUE", help="A claim of both, such as norm=pre.")
-@click.option("--size", "sizes", multiple=True, metavar="NAME=N", help="A size that an instance has, such as d_model=768.")
+@click.option(
+    "--size", "sizes", multiple=True, metavar="NAME=N", help="A size that an instance has, such as d_model=768."
+)
 @click.option(
     "--with", "options", multiple=True, metavar="NAME=VALUE", help="An argument of build functions that take no config."
 )
-@click.option("--example", metavar="NAME", help="In OLD's file, or file.py:name: what both take, where no role is declared.")
+@click.option(
+    "--example", metavar="NAME", help="In OLD's file, or file.py:name: what both take, where no role is declared."
+)
 @click.option(
     "--convert", metavar="NAME", help="In NEW's file, or file.py:name: a function from OLD's state_dict to NEW's."
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write what was found as JSON.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write what was found as JSON."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Every run.")
 def command(*, old: str, new: str | None, compiled: bool, json_file: Path | None, verbose: bool, **said: Any) -> int:
-    """Put the same probes to OLD and NEW, with the same state, and say where they first part.
+    r"""Put the same probes to OLD and NEW, with the same state, and say where they first part.
 
     OLD and NEW read file.py:name or package.module:name: build functions with or without @veriformer.subject, classes, instances or
     functions. For a refactoring, an upgrade, a rewrite in another kernel: neither claims nor a mapping are needed.

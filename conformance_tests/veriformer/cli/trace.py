@@ -15,14 +15,24 @@ if TYPE_CHECKING:
 @click.argument("sentence", metavar="TEXT")
 @click.argument("target", metavar="[TARGET]", required=False)
 @click.option(
-    "--profile", metavar="NAME", help="The reference as a known model: original-2017 (the default), bert, gpt-2, llama, t5 ..."
+    "--profile",
+    metavar="NAME",
+    help="The reference as a known model: original-2017 (the default), bert, gpt-2, llama, t5 ...",
 )
 @click.option("--as", "role", metavar="ROLE", help="What an undeclared TARGET claims to be.")
 @click.option("--set", "claims", multiple=True, metavar="CLAIM=VALUE", help="A claim of TARGET, such as norm=pre.")
 @click.option("--size", "sizes", multiple=True, metavar="NAME=N", help="A size, such as heads=2 or layers=1.")
-@click.option("--by", type=click.Choice(["words", "characters"]), help="What a token is; words where there are several.")
+@click.option(
+    "--by", type=click.Choice(["words", "characters"]), help="What a token is; words where there are several."
+)
 @click.option("--seed", default=0, show_default=True, help="Of the random weights.")
-@click.option("--html", "html_file", type=click.Path(path_type=Path), metavar="FILE", help="Write a page, one file, with pictures.")
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page, one file, with pictures.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="With each step's sentence, equation and first numbers.")
 def command(
     *,

@@ -119,7 +119,9 @@ def _made(name: str, thing: Any, options: Mapping[str, Any]) -> Made:
     if isinstance(build, nn.Module):
         return Made(name, build, build)
     if not callable(build):
-        raise UsageError(f"{name} is a {type(thing).__name__}: a build function, a class, a module or a function is compared")
+        raise UsageError(
+            f"{name} is a {type(thing).__name__}: a build function, a class, a module or a function is compared"
+        )
     arguments = _arguments(name, build, options)
     if arguments is None:
         return Made(name, build, None)
@@ -142,7 +144,9 @@ def _arguments(name: str, build: Any, options: Mapping[str, Any]) -> tuple[list[
     except (TypeError, ValueError):
         return [], dict(options)
     required = [
-        each for each in parameters.values() if each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+        each
+        for each in parameters.values()
+        if each.default is each.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
     ]
     taken = {key: value for key, value in options.items() if key in parameters}
     missing = [each for each in required if each.name not in taken]
@@ -153,5 +157,7 @@ def _arguments(name: str, build: Any, options: Mapping[str, Any]) -> tuple[list[
     if unknown and not inspect.isclass(build) and not options:
         return None
     if unknown:
-        raise UsageError(f"{name} needs {', '.join(unknown)}: give options={{...}} (on the command line: --with {unknown[0]}=...)")
+        raise UsageError(
+            f"{name} needs {', '.join(unknown)}: give options={{...}} (on the command line: --with {unknown[0]}=...)"
+        )
     return [], {**named, **taken}

@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from veriformer.comparison.made import Call, Made, Setting, tree_map
+from veriformer.comparison.made import Call, Made, Setting, leaves_of, tree_map
 from veriformer.comparison.parting import Named
 from veriformer.comparison.sharing import Sharing
 from veriformer.comparison.states import differences
@@ -76,7 +76,7 @@ class Examples:
         self.sharing.plain(old, new, call)
         return Trial(old, new, call)
 
-    def smallest(self, trial: Trial, kind: str, dtype: torch.dtype, differs: Differs) -> Trial:
+    def smallest(self, trial: Trial, kind: str, dtype: torch.dtype, differs: Differs) -> Trial:  # noqa: ARG002  # a world's
         """Fewer rows, and fewer tokens, as long as they differ."""
         for axis in (0, 1):
             for size in range(1, _size(trial.call, axis)):
@@ -156,9 +156,12 @@ def _large(tensor: Tensor) -> Tensor:
 
 def _size(call: Call, axis: int) -> int:
     """How long an axis is that every tensor has alike; 0 where they do not."""
-    found: list[int] = []
-    tree_map(lambda each: (found.append(each.shape[axis] if each.dim() > axis else 0), each)[1], (call.arguments, dict(call.keywords)))  # type: ignore[func-returns-value]  # noqa: E501  # the second is meant
+    found = [each.shape[axis] if each.dim() > axis else 0 for each in _tensors(call)]
     return found[0] if found and len(set(found)) == 1 else 0
+
+
+def _tensors(call: Call) -> list[Tensor]:
+    return [each for _, each in leaves_of((call.arguments, dict(call.keywords))) if isinstance(each, Tensor)]
 
 
 def _shortened(value: Any, axis: int, size: int) -> Any:
@@ -166,8 +169,7 @@ def _shortened(value: Any, axis: int, size: int) -> Any:
 
 
 def _sizes(call: Call) -> str:
-    shapes: list[str] = []
-    tree_map(lambda each: (shapes.append("×".join(map(str, each.shape))), each)[1], (call.arguments, dict(call.keywords)))  # type: ignore[func-returns-value]  # noqa: E501  # as above
+    shapes = ["×".join(map(str, each.shape)) for each in _tensors(call)]
     return f"inputs {', '.join(shapes)}"
 
 

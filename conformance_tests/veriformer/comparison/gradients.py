@@ -60,7 +60,11 @@ def _gradients(made: Made, call: Call) -> dict[str, Any]:
     parts = [each for _, each in leaves_of(output) if isinstance(each, Tensor) and each.requires_grad]
     parts = [call.specified(each) if isinstance(output, Tensor) else each for each in parts]
     sums = [(each * torch.randn(each.shape, generator=random, dtype=torch.float64)).sum() for each in parts]
-    held = {name: each for name, each in weights(made.module).items() if each.requires_grad} if made.module else {}
+    held = (
+        {name: each for name, each in weights(made.module).items() if each.requires_grad}
+        if made.module is not None
+        else {}
+    )
     wanted = [*inputs, *held.values()]
     if not sums or not wanted:
         return {}

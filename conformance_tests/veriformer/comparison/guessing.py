@@ -64,7 +64,11 @@ def guessed(old: Made, new: Made) -> tuple[Example, str]:
 
 
 def _fails(made: Made, call: Call) -> str:
-    dtype = next((each.dtype for each in made.module.parameters()), torch.float32) if made.module else torch.float32
+    dtype = (
+        next((each.dtype for each in made.module.parameters()), torch.float32)
+        if made.module is not None
+        else torch.float32
+    )
     cast = tuple(each.to(dtype) if each.is_floating_point() else each for each in call.arguments)
     try:
         made(Call(call.words, cast, call.keywords), Setting(dtype))
@@ -108,7 +112,11 @@ def _vocabulary(module: nn.Module | None) -> int:
 
 def _widths(module: nn.Module | None) -> list[int]:
     """Sizes that the weights have, in the order in which they are met."""
-    sizes = [each.shape[axis] for each in (module.parameters() if module is not None else ()) for axis in range(-1, -each.dim() - 1, -1)]
+    sizes = [
+        each.shape[axis]
+        for each in (module.parameters() if module is not None else ())
+        for axis in range(-1, -each.dim() - 1, -1)
+    ]
     return list(dict.fromkeys([*sizes, 24, 64]))[:8]
 
 

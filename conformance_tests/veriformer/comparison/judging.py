@@ -8,12 +8,12 @@ import torch
 
 from veriformer.comparison.gradients import GRADIENTS, gradients
 from veriformer.comparison.likeness import likeness
-from veriformer.comparison.made import SETTINGS, SETTINGS_COMPILED, Call, Made, Setting
+from veriformer.comparison.made import SETTINGS, SETTINGS_COMPILED, Call, Setting
 from veriformer.comparison.parting import parting
 from veriformer.comparison.result import Comparison, Likeness, Parting, Run
 from veriformer.comparison.trial import Trial, World
 from veriformer.outcome import SubjectError
-from veriformer.precision import LeakWatch, rounded_buffers, word
+from veriformer.precision import LeakWatch, rounded_buffers
 
 MOST_COMPILED = 4
 """Calls that are put to a compiled module: each shape is compiled anew."""
@@ -52,7 +52,7 @@ def judged(world: World, old: str, new: str) -> Comparison:
         new=new,
         role=world.role,
         likeness=likeness_found,
-        said=_said(likeness_found, runs, world),
+        said=_said(likeness_found, runs),
         state=world.state,
         runs=runs,
         state_differences=list(world.state_differences),
@@ -151,7 +151,7 @@ def _built(world: World) -> list[str]:
     return [] if own else world.state_differences
 
 
-def _said(found: Likeness, runs: list[Run], world: World) -> str:
+def _said(found: Likeness, runs: list[Run]) -> str:
     """The sentence at the top."""
     count = len(runs)
     if found is Likeness.EQUAL:

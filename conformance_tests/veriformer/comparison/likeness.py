@@ -30,7 +30,7 @@ def likeness(old: Any, new: Any, *, rounds_to: torch.dtype, again: Callable[[], 
         return Likeness.DIFFERS, math.inf, f"OLD returns {_shape(old)}, NEW {_shape(new)}"
     worst: Found = (Likeness.EQUAL, 0.0, "")
     for path, one in before.items():
-        rerun = None if again is None else lambda path=path: dict(leaves_of(again()))[path]  # type: ignore[misc]  # bound now
+        rerun = None if again is None else lambda path=path: dict(leaves_of(again()))[path]
         found = _of_leaves(path, one, after[path], rounds_to, rerun)
         worst = max(worst, found, key=lambda each: (list(Likeness).index(each[0]), each[1]))
     return worst

@@ -62,7 +62,7 @@ class Call:
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     case: str = ""
-    specified: Callable[[Tensor], Tensor] = lambda output: output  # noqa: E731  # a default, not a name
+    specified: Callable[[Tensor], Tensor] = lambda output: output  # a default, not a name
 
 
 @dataclasses.dataclass(frozen=True)

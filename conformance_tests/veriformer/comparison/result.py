@@ -94,7 +94,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
     @property
     def by_call(self) -> dict[str, list[Run]]:
         """The runs that differ, by what was passed."""
-        return {call: [run for run in self.differing if run.call == call] for call in dict.fromkeys(run.call for run in self.differing)}
+        return {
+            call: [run for run in self.differing if run.call == call]
+            for call in dict.fromkeys(run.call for run in self.differing)
+        }
 
     @property
     def differing(self) -> list[Run]:

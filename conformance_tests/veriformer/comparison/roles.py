@@ -14,7 +14,7 @@ from veriformer.comparison.sharing import Sharing
 from veriformer.comparison.states import differences
 from veriformer.comparison.trial import Differs, Trial
 from veriformer.declaration import Declaration, Unsupported
-from veriformer.departure import points
+from veriformer.departure import named_points
 from veriformer.inputs import Inputs
 from veriformer.large_scores import enlarged
 from veriformer.outcome import NotChecked, SubjectError
@@ -26,7 +26,7 @@ from veriformer_reference.build import build
 from veriformer_spec.role import ATTENDING, CROSS_ATTENDING, MODELS, PARAMETRIC, Role
 
 PLAIN: Final = "plain"
-ONE_TOKEN: Final = "one token"
+ONE_TOKEN: Final = "one token"  # noqa: S105  # no password
 LARGE: Final = "large scores"
 WIDE: Final = "more heads, longer, wider"
 HIDDEN: Final = "one row all padded"
@@ -89,7 +89,7 @@ class Roles:
 
     def smallest(self, trial: Trial, kind: str, dtype: torch.dtype, differs: Differs) -> Trial:
         """Each size made smaller as long as they differ."""
-        fixed = self.old.sizes | self.new.sizes
+        fixed = {*self.old.sizes, *self.new.sizes}
         case = Case.parse(self.old.role, trial.call.case)
         even = Subject(self.old).turns_pairs
         for name in ("batch", "layers", "q_len", "k_len", "context", "heads", "d_head", "d_ff", "d_model", "vocab"):
@@ -122,7 +122,7 @@ class Roles:
                 return lambda _: ""
             reference = reference.double().eval()
             copied(held, reference)
-            known = [(point.values.flatten().sort().values, point.name) for point in points(reference, inputs)]
+            known = [(point.values.flatten().sort().values, point.name) for point in named_points(reference, inputs)]
         except (SubjectError, Unsupported, NotChecked, ValueError, RuntimeError):
             pass  # it is only a name
 

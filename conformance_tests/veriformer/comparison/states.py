@@ -56,23 +56,23 @@ def transfers(old: nn.Module, new: nn.Module) -> Iterator[Transfer]:
     """Every way that is known, the surest first; each is to be tried only where none before it held."""
     before, after = weights(old), weights(new)
     if _have_each_others_names(old, new):
-        yield Transfer("by name", True, _named)  # noqa: FBT003  # its field's name is in sight
+        yield Transfer("by name", True, _named)  # its field's name is in sight
         return
     renamed = _without_prefixes(before, after)
     if renamed is not None:
-        yield Transfer("by name, but for a prefix", True, _by_pairs(lambda *_: renamed))  # noqa: FBT003  # as above
+        yield Transfer("by name, but for a prefix", True, _by_pairs(lambda *_: renamed))  # as above
         return
     unique = _by_shape(before, after)
     if unique is not None:
-        yield Transfer("by name and shape: every shape that is left is there once", True, _by_pairs(_by_shape))  # noqa: FBT003
+        yield Transfer("by name and shape: every shape that is left is there once", True, _by_pairs(_by_shape))
         return
     if _in_order(before, after) is not None:
-        yield Transfer("in order, which what comes out confirms", False, _by_pairs(_in_order))  # noqa: FBT003
+        yield Transfer("in order, which what comes out confirms", False, _by_pairs(_in_order))
     for by in (0, 1):
         joined = _joiner(by)
         if joined(before, after) is not None:
             words = "with fused weights parted or parted ones joined, which what comes out confirms"
-            yield Transfer(words, False, _by_recipe(joined))  # noqa: FBT003
+            yield Transfer(words, False, _by_recipe(joined))
 
 
 def converted(convert: Convert) -> Transfer:
@@ -81,7 +81,7 @@ def converted(convert: Convert) -> Transfer:
     def run(old: nn.Module, new: nn.Module) -> None:
         new.load_state_dict(dict(convert(old.state_dict())), strict=True)
 
-    return Transfer("by the function that was given", True, run)  # noqa: FBT003  # its field's name is in sight
+    return Transfer("by the function that was given", True, run)  # its field's name is in sight
 
 
 def differences(old: nn.Module, new: nn.Module, *, values: str) -> list[str]:
@@ -147,7 +147,11 @@ def _by_pairs(paired: Callable[[Values, Values], Pairs | None]) -> Callable[[nn.
 
 def _named_buffers(old: nn.Module, new: nn.Module) -> None:
     before = {name: each for name, each in tensors(old).items() if not isinstance(each, nn.Parameter)}
-    _copy((before[name], each) for name, each in tensors(new).items() if name in before and before[name].shape == each.shape)
+    _copy(
+        (before[name], each)
+        for name, each in tensors(new).items()
+        if name in before and before[name].shape == each.shape
+    )
 
 
 def _without_prefixes(before: Values, after: Values) -> Pairs | None:
@@ -246,8 +250,12 @@ def _by_recipe(joined: Callable[[Values, Values], Recipe | None]) -> Callable[[n
         before, after = weights(old), weights(new)
         for names, own in joined(before, after) or ():
             by = _axis([before[name] for name in names], [after[name] for name in own])
-            whole = torch.cat([before[name].detach() for name in names], by) if len(names) > 1 else before[names[0]].detach()
-            parts = whole.split([after[name].shape[by] for name in own], by) if len(own) > 1 else (whole,)
+            whole = (
+                torch.cat([before[name].detach() for name in names], by)
+                if len(names) > 1
+                else before[names[0]].detach()
+            )
+            parts = torch.split(whole, [after[name].shape[by] for name in own], by) if len(own) > 1 else (whole,)
             _copy(zip(parts, (after[name] for name in own), strict=True))
         _named_buffers(old, new)
 

@@ -26,9 +26,13 @@ class World(Protocol):
     """Where trials come from: a role's own probes, or an example of what both take."""
 
     role: str
-    state: str
     notes: list[str]
     state_differences: list[str]
+
+    @property
+    def state(self) -> str:
+        """How NEW was given OLD's state."""
+        ...
 
     def kinds(self) -> Sequence[str]:
         """The calls that are put to both, in words, the plainest first."""

@@ -3,11 +3,11 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from veriformer.comparison.made import COMPILED, Call, Made, Setting
@@ -112,5 +112,3 @@ def _enter(where: list[str], path: str, *_: object) -> None:
 def _leave(where: list[str], *_: object) -> None:
     if where:
         where.pop()
-
-

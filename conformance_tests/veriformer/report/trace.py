@@ -19,7 +19,11 @@ FEW = 4
 def text(trace: Trace, *, width: int = 100, verbose: bool = False) -> str:
     """The trace without colour."""
     file = io.StringIO()
-    show(Console(file=file, width=width, color_system=None, highlight=False, legacy_windows=False), trace, verbose=verbose)
+    show(
+        Console(file=file, width=width, color_system=None, highlight=False, legacy_windows=False),
+        trace,
+        verbose=verbose,
+    )
     return "\n".join(line.rstrip() for line in file.getvalue().strip("\n").splitlines())
 
 
@@ -60,9 +64,17 @@ def _show_tokens(console: Console, name: str, tokens: Sequence[str], trace: Trac
 
 
 def _show_step(console: Console, step: Step, *, verbose: bool) -> None:
-    own = "" if step.own is None else f"  [in the subject: {step.own}]" if step.own else "  [made otherwise in the subject]"
+    own = (
+        ""
+        if step.own is None
+        else f"  [in the subject: {step.own}]"
+        if step.own
+        else "  [made otherwise in the subject]"
+    )
     console.print(
-        Padding(Text.assemble((step.point.name, "bold"), f"  {step.shape}", (f"  {step.summary}{own}", "dim")), (0, 0, 0, 4))
+        Padding(
+            Text.assemble((step.point.name, "bold"), f"  {step.shape}", (f"  {step.summary}{own}", "dim")), (0, 0, 0, 4)
+        )
     )
     if not verbose:
         return
@@ -84,7 +96,8 @@ def _show_attention(console: Console, place: str, heads: Sequence[Attention]) ->
         console.print(Text("     " + "".join(f"head {each.head}".ljust(wide) for each in shown)))
         for index, word in enumerate(rows):
             blocks = "".join(
-                "".join(_shade(weight) * 2 for weight in each.weights[index]).ljust(wide - 1, " ") + " " for each in shown
+                "".join(_shade(weight) * 2 for weight in each.weights[index]).ljust(wide - 1, " ") + " "
+                for each in shown
             )
             console.print(Text(f"  {index:2d} {blocks}{word}"), no_wrap=True, overflow="crop")
 

@@ -97,7 +97,7 @@ def follow(
         notes=tuple(notes),
         steps=tuple(steps),
         attention=tuple(_attention(steps, words, target, causal=subject.causal)),
-        predictions=() if probabilities is None else tuple(_predictions(probabilities, rows, words, role)),
+        predictions=() if probabilities is None else tuple(_predictions(probabilities, rows, words)),
         probabilities=() if probabilities is None else tuple(map(tuple, probabilities.tolist())),
     )
 
@@ -140,7 +140,9 @@ def _on_inputs(declaration: Declaration, words: Words, target: tuple[str, ...]) 
     if target:
         said.append(f"The decoder reads the same sentence, one place later: it begins with {BEGIN}.")
     if words.right_to_left:
-        said.append("The sentence is read from right to left; tokens are stored, and matrices stand, in order of their indices.")
+        said.append(
+            "The sentence is read from right to left; tokens are stored, and matrices stand, in order of their indices."
+        )
     return said
 
 
@@ -162,8 +164,9 @@ def _steps(
             heading, rows = f"Decoder, step {written + 1}", target[written : written + 1]
             written += point.function == "recurrence.step"
         if heading == "Head" and point.function == "feed_forward.contract":
-            point = dataclasses.replace(point, name="the linear map of the head")
-        steps.append(Step(point, heading, part, rows, seen))
+            steps.append(Step(dataclasses.replace(point, name="the linear map of the head"), heading, part, rows, seen))
+        else:
+            steps.append(Step(point, heading, part, rows, seen))
     return steps
 
 
@@ -185,13 +188,15 @@ def _attention(steps: Sequence[Step], words: Words, target: tuple[str, ...], *, 
         rows = target if begun else words.tokens
         columns = words.tokens if across[place] or not begun else target
         hides = not across[place] and not place.startswith("Encoder") and (causal or begun)
-        hidden = frozenset((i, j) for i in range(len(rows)) for j in range(i + 1, len(columns))) if hides else frozenset()
+        hidden = (
+            frozenset((i, j) for i in range(len(rows)) for j in range(i + 1, len(columns))) if hides else frozenset()
+        )
         hidden = frozenset(at for at in hidden if float(weights[:, at[0], at[1]].abs().max()) == 0)
         found += [Attention(place, head, rows, columns, each.tolist(), hidden) for head, each in enumerate(weights)]
     return found
 
 
-def _predictions(probabilities: Tensor, rows: Sequence[str], words: Words, role: Role) -> list[Prediction]:
+def _predictions(probabilities: Tensor, rows: Sequence[str], words: Words) -> list[Prediction]:
     found = []
     for index, row in enumerate(probabilities):
         best = row.topk(min(LIKELY, len(row)))
@@ -219,7 +224,9 @@ def _unknown(
     from veriformer.tracing.your_own import own_steps
 
     steps, output = own_steps(instance, inputs, target or words.tokens)
-    notes.append("Its weights are not understood (veriformer map says why), so the steps have the names of its own modules.")
+    notes.append(
+        "Its weights are not understood (veriformer map says why), so the steps have the names of its own modules."
+    )
     role = instance.subject.role
     probabilities = output.softmax(-1)[0] if role in MODELS else None
     return Trace(
@@ -233,8 +240,6 @@ def _unknown(
         notes=tuple(notes),
         steps=tuple(steps),
         attention=tuple(_attention(steps, words, target, causal=instance.subject.causal)),
-        predictions=() if probabilities is None else tuple(_predictions(probabilities, target or words.tokens, words, role)),
+        predictions=() if probabilities is None else tuple(_predictions(probabilities, target or words.tokens, words)),
         probabilities=() if probabilities is None else tuple(map(tuple, probabilities.tolist())),
     )
-
-

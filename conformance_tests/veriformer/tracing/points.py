@@ -118,7 +118,7 @@ def _axes(function: Callable[..., Any], made: Tensor) -> tuple[tuple[str, int], 
     said = str(getattr(hint, "dim_str", "")) or " ".join(("batch", "time", "features")[:: 2 if made.dim() == 2 else 1])
     own = [word for word in said.split() if not word.startswith("*")]
     over_keys = own[:1] in (["q_len"], ["k_len"]) or made.dim() - len(own) > 2
-    leading = ("batch", "heads") if over_keys or own[:1] == ["time"] else ("batch", "time")
+    leading: tuple[str, ...] = ("batch", "heads") if over_keys or own[:1] == ["time"] else ("batch", "time")
     leading = ("batch", "heads", "time") if made.dim() - len(own) > 2 else leading
     names = [*leading[: max(made.dim() - len(own), 0)], *own][-made.dim() :] if made.dim() else []
     names = ["features" if name == "_" else name.replace("*", "·") for name in names]

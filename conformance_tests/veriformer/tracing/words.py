@@ -10,7 +10,15 @@ PAD, BEGIN = "<pad>", "<s>"
 SPECIAL = (PAD, BEGIN)
 MOST = 48
 """Tokens beyond which no picture of who looks at whom can be read."""
-_LANGUAGES = {"ARABIC": "ar", "HEBREW": "he", "CYRILLIC": "", "GREEK": "el", "HIRAGANA": "ja", "HANGUL": "ko", "THAI": "th"}
+_LANGUAGES = {
+    "ARABIC": "ar",
+    "HEBREW": "he",
+    "CYRILLIC": "",
+    "GREEK": "el",
+    "HIRAGANA": "ja",
+    "HANGUL": "ko",
+    "THAI": "th",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,11 @@ def found_in(instance: Instance, inputs: Inputs, points: Sequence[Point], output
     got = instance(inputs)
     shown = sum(bool(each) for each in own)
     same = got.shape == output.shape and bool(_near(got.double(), output))
-    end = "what comes out is the reference's" if same else "what comes out is NOT the reference's: veriformer check says why"
+    end = (
+        "what comes out is the reference's"
+        if same
+        else "what comes out is NOT the reference's: veriformer check says why"
+    )
     said = f"Its weights are understood: {shown} of {len(points)} steps are made with these very numbers, and {end}."
     return own, said
 
@@ -48,7 +52,11 @@ def _near(one: Tensor, other: Tensor) -> bool:
 def own_steps(instance: Instance, inputs: Inputs, rows: tuple[str, ...]) -> tuple[list[Step], Tensor]:
     """What the modules of the subject make, in order: the last tensor of each call, and every softmax over keys."""
     made = Made("the subject", instance.raw, instance.module)
-    seen = [each for each in steps(made, Call("the sentence", inputs.passed()), Setting(instance.subject.dtype)) if each.fresh]
+    seen = [
+        each
+        for each in steps(made, Call("the sentence", inputs.passed()), Setting(instance.subject.dtype))
+        if each.fresh
+    ]
     kept = [
         each
         for index, each in enumerate(seen)
@@ -57,7 +65,10 @@ def own_steps(instance: Instance, inputs: Inputs, rows: tuple[str, ...]) -> tupl
     found = []
     for each in kept:
         name = "the attention weights" if _is_softmax(each) else each.operation.replace("_", " ")
-        axes = tuple((_axis(index, each.values.dim(), softmax=_is_softmax(each)), size) for index, size in enumerate(each.values.shape))
+        axes = tuple(
+            (_axis(index, each.values.dim(), softmax=_is_softmax(each)), size)
+            for index, size in enumerate(each.values.shape)
+        )
         point = Point(each.operation, name, each.path, "", "", axes, each.values, 0)
         heading = each.path.partition(".")[0] or "The subject itself"
         parts = each.path.split(".")

@@ -106,4 +106,6 @@ def _text(value: Entry, digits: int) -> str:
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "NaN")
     written = f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.2g}"
-    return written.replace("-", "−")
+    return (written if float(written) else written.lstrip("-")).replace(
+        "-", "−"
+    )  # no number is less than nothing by nothing
