@@ -120,7 +120,7 @@ def copied(made: Made, dtype: torch.dtype) -> Made:
         return made
     compiled = getattr(made.module, "_orig_mod", None)
     if isinstance(compiled, nn.Module):
-        again: Any = torch.compile(copy.deepcopy(compiled).to(dtype))
+        again: Any = made.module.dynamo_ctx(copy.deepcopy(compiled).to(dtype))  # by the same backend
         return dataclasses.replace(made, module=again, function=again)
     module = copy.deepcopy(made.module).to(dtype)
     return dataclasses.replace(made, module=module, function=_on(made, module))

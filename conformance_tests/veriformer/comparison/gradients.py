@@ -66,8 +66,8 @@ def _gradients(made: Made, call: Call) -> dict[str, Any]:
         else {}
     )
     wanted = [*inputs, *held.values()]
-    if not sums or not wanted:
-        return {}
-    found = torch.autograd.grad(torch.stack(sums).sum(), wanted, allow_unused=True)
+    found = [torch.zeros_like(each) for each in wanted]  # what nothing depends on
+    if sums and wanted:
+        found = list(torch.autograd.grad(torch.stack(sums).sum(), wanted, allow_unused=True, materialize_grads=True))
     names = [*(f"input {index}" for index in range(len(inputs))), *held]
     return dict(zip(names, found, strict=True))

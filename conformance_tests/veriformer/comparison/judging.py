@@ -55,7 +55,7 @@ def judged(world: World, old: str, new: str) -> Comparison:
         said=_said(likeness_found, runs),
         state=world.state,
         runs=runs,
-        state_differences=list(world.state_differences),
+        state_differences=_told_of_states(world),
         notes=notes,
         case=case,
         parting=point,
@@ -149,6 +149,12 @@ def _built(world: World) -> list[str]:
     """What differs between two builds; what two instances hold may differ, and is only told."""
     own = getattr(world, "own", False)
     return [] if own else world.state_differences
+
+
+def _told_of_states(world: World) -> list[str]:
+    """What differs of the states; where they were not copied by name, other names are no news."""
+    by_name = world.state.startswith("by name")
+    return [each for each in world.state_differences if by_name or not each.endswith("alone")]
 
 
 def _said(found: Likeness, runs: list[Run]) -> str:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from veriformer import tolerance
-from veriformer.comparison.likeness import apart
+from veriformer.comparison.likeness import apart, likeness
 from veriformer.comparison.made import Call, Made, Setting
-from veriformer.comparison.result import Parting
-from veriformer.comparison.watching import Step, steps
+from veriformer.comparison.result import Likeness, Parting
+from veriformer.comparison.watching import Step, trail
 from veriformer.outcome import SubjectError
 
 SLACK = 32
@@ -40,10 +40,12 @@ def parting(old: Made, new: Made, call: Call, setting: Setting, *, named: Named 
     if old.compiled or new.compiled:
         return None
     try:
-        before, after = steps(old, call, setting), steps(new, call, setting)
+        one, other = trail(old, call, setting), trail(new, call, setting)
     except SubjectError:
         return None
-    before = [step for step in before if step.fresh and step.tells]
+    if likeness(one.output, other.output, rounds_to=setting.dtype)[0] is not Likeness.DIFFERS:
+        return None  # what is watched takes another path through a kernel, on which they agree
+    before, after = [step for step in one.steps if step.fresh and step.tells], other.steps
     bound = SLACK * tolerance.units(setting.dtype) * 4 * tolerance.roundoff(setting.dtype)
     shown = [any(_same(step, other, bound) for other in after) for step in before]
     left = [index for index, each in enumerate(shown) if not each]
@@ -73,17 +75,16 @@ def _same(step: Step, other: Step, bound: float) -> bool:
 def _made_otherwise(
     index: int, before: Sequence[Step], shown: Sequence[bool], old: Made, call: Call, setting: Setting
 ) -> bool:
-    """Whether something that depends on a tensor that is not shown is shown."""
-    later = [at for at in range(index + 1, len(before)) if shown[at]]
-    if not later:
-        return False
-    changed = {step.order: step for step in steps(old, call, setting, disturbed=before[index].order)}
-    return any(
-        (other := changed.get(before[at].order)) is not None
-        and other.values.shape == before[at].values.shape
-        and bool((apart(other.values, before[at].values) > 0).any())
-        for at in later
-    )
+    """Whether something that depends on a tensor that is not shown is shown; or nothing at all depends on it."""
+    changed = {step.order: step for step in trail(old, call, setting, disturbed=before[index].order).steps}
+    depends = [
+        at
+        for at in range(index + 1, len(before))
+        if (other := changed.get(before[at].order)) is None
+        or other.values.shape != before[at].values.shape
+        or bool((apart(other.values, before[at].values) > 0).any())
+    ]
+    return any(shown[at] for at in depends) or (not depends and index + 1 < len(before))
 
 
 def _nearest(step: Step, others: Sequence[Step]) -> _Nearest | None:
@@ -94,8 +95,7 @@ def _nearest(step: Step, others: Sequence[Step]) -> _Nearest | None:
         turned = _turned(other.values, step.values)
         if turned is not None:
             found.append(_Nearest(other, turned, float(apart(step.values, turned).max()) / max(scale, 1e-300)))
-    same = [each for each in found if each.step.operation == step.operation]
-    return min(found, key=lambda each: (each.share, each not in same), default=None)
+    return min(found, key=lambda each: (each.share, each.step.operation != step.operation), default=None)
 
 
 def _turned(tensor: Tensor, like: Tensor) -> Tensor | None:

@@ -37,13 +37,13 @@ class Sharing:
             UsageError: nobody knows how.
         """
         if self.how == UNDERSTOOD:
-            write(new, mapped_weights(old, faulty=True))
+            _written(old, new)
             return
         call = Call("plain", inputs.passed(), specified=inputs.specified)
         if self.modules(Made("OLD", old.raw, old.module), Made("NEW", new.raw, new.module), call):
             return
         try:
-            write(new, mapped_weights(old, faulty=True))
+            _written(old, new)
         except (NotChecked, UsageError, LayoutError) as unknown:
             assert old.module is not None
             assert new.module is not None
@@ -91,6 +91,13 @@ class Sharing:
             if way.certain or _alike(old, new, call):
                 return way
         return None
+
+
+def _written(old: Instance, new: Instance) -> None:
+    """By the names that the reference has for the weights of both; they are looked for with gradients, and written without."""
+    held = mapped_weights(old, faulty=True)
+    mapped_weights(new, faulty=True)
+    write(new, held, faulty=True)
 
 
 def _alike(old: Made, new: Made, call: Call) -> bool:

@@ -86,8 +86,16 @@ class _Noting(Watch):
         return value
 
 
-def steps(made: Made, call: Call, setting: Setting, *, disturbed: int | None = None) -> list[Step]:
-    """The tensors that one call makes, in order; attention kernels are asked for their plain form, so that scores are seen.
+@dataclasses.dataclass(frozen=True)
+class Trail:
+    """The tensors that one call makes, in order, and what it returns."""
+
+    steps: list[Step]
+    output: Any
+
+
+def trail(made: Made, call: Call, setting: Setting, *, disturbed: int | None = None) -> Trail:
+    """What one call makes; attention kernels are asked for their plain form, so that scores are seen.
 
     Args:
         disturbed: the order of a tensor whose numbers are changed on the way, to see what depends on it.
@@ -101,8 +109,8 @@ def steps(made: Made, call: Call, setting: Setting, *, disturbed: int | None = N
         noting = _Noting(where, disturbed)
         undo.enter_context(sdpa_kernel(SDPBackend.MATH))
         with noting:
-            made(call, setting)
-    return noting.steps
+            output = made(call, setting)
+    return Trail(noting.steps, output)
 
 
 def _enter(where: list[str], path: str, *_: object) -> None:

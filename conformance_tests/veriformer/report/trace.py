@@ -69,7 +69,7 @@ def _show_step(console: Console, step: Step, *, verbose: bool) -> None:
         if step.own is None
         else f"  [in the subject: {step.own}]"
         if step.own
-        else "  [made otherwise in the subject]"
+        else "  [not in the subject]"
     )
     console.print(
         Padding(

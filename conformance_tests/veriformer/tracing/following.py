@@ -81,7 +81,7 @@ def follow(
         found, output = record(model, lambda: called(model, inputs))
         own: Sequence[str | None] = [None] * len(found)
         if not reference:
-            own, said = found_in(instance, inputs, found, output)
+            own, said, output = found_in(instance, inputs, found, output)
             notes.append(said)
     steps = _steps(found, own, role, words, target)
     rows = target or words.tokens

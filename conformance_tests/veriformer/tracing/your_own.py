@@ -7,7 +7,7 @@ from torch import Tensor
 
 from veriformer.comparison.made import Call, Made, Setting
 from veriformer.comparison.watching import Step as Seen
-from veriformer.comparison.watching import steps
+from veriformer.comparison.watching import trail
 from veriformer.inputs import Inputs
 from veriformer.subjects import Instance
 from veriformer.tracing.points import Point
@@ -17,21 +17,23 @@ SAME = {torch.float64: 1e-9, torch.float32: 1e-4}
 SOFTMAX = ("softmax", "_softmax", "safe_softmax", "_safe_softmax")
 
 
-def found_in(instance: Instance, inputs: Inputs, points: Sequence[Point], output: Tensor) -> tuple[list[str], str]:
-    """Where the subject makes the numbers of each point, and a sentence on how many it makes."""
+def found_in(
+    instance: Instance, inputs: Inputs, points: Sequence[Point], output: Tensor
+) -> tuple[list[str], str, Tensor]:
+    """Where the subject makes the numbers of each point, a sentence on how many it makes, and what comes out of it."""
     made = Made("the subject", instance.raw, instance.module)
-    seen = steps(made, Call("the sentence", inputs.passed()), Setting(instance.subject.dtype))
+    seen = trail(made, Call("the sentence", inputs.passed()), Setting(instance.subject.dtype)).steps
     own = [_place(point.values, seen) for point in points]
-    got = instance(inputs)
+    got = instance(inputs).double()
     shown = sum(bool(each) for each in own)
-    same = got.shape == output.shape and bool(_near(got.double(), output))
+    same = got.shape == output.shape and bool(_near(got, output))
     end = (
         "what comes out is the reference's"
         if same
         else "what comes out is NOT the reference's: veriformer check says why"
     )
     said = f"Its weights are understood: {shown} of {len(points)} steps are made with these very numbers, and {end}."
-    return own, said
+    return own, said, got
 
 
 def _place(values: Tensor, seen: Sequence[Seen]) -> str:
@@ -54,7 +56,7 @@ def own_steps(instance: Instance, inputs: Inputs, rows: tuple[str, ...]) -> tupl
     made = Made("the subject", instance.raw, instance.module)
     seen = [
         each
-        for each in steps(made, Call("the sentence", inputs.passed()), Setting(instance.subject.dtype))
+        for each in trail(made, Call("the sentence", inputs.passed()), Setting(instance.subject.dtype)).steps
         if each.fresh
     ]
     kept = [
