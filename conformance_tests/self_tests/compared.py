@@ -22,7 +22,7 @@ class Attention(nn.Module):
             self.q, self.k, self.v = (nn.Linear(d_model, d_model) for _ in range(3))
         self.out = nn.Linear(d_model, d_model)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Any:
         batch, time, d_model = x.shape
         projected = self.qkv(x).chunk(3, -1) if self.fused else (self.q(x), self.k(x), self.v(x))
         q, k, v = (each.reshape(batch, time, self.heads, -1).transpose(1, 2) for each in projected)
@@ -58,7 +58,7 @@ class Layer(nn.Module):
         self.ff = nn.Sequential(nn.Linear(d_model, d_ff), nn.GELU(approximate=approximate), nn.Linear(d_ff, d_model))
         self.by_hand, self.eps = by_hand, eps
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Any:
         x = x + self.attn(x, mask)
         if self.by_hand:
             mean = x.mean(-1, keepdim=True)

@@ -98,7 +98,7 @@ def test_other_names_in_another_kernel_are_understood() -> None:
             self.c, self.o, self.b, self.a = (nn.Linear(d_model, d_model) for _ in range(4))
             self.first = nn.LayerNorm(d_model)
 
-        def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        def forward(self, x: Tensor, mask: Tensor | None = None) -> Any:
             q, k, v = (each(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (self.a, self.b, self.c))
             seen = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
             x = self.first(x + self.o(seen.transpose(1, 2).flatten(2)))
@@ -120,7 +120,7 @@ def test_names_that_say_nothing_are_refused_and_converted() -> None:
             super().__init__()
             self.v, self.k, self.q = (nn.Linear(8, 8) for _ in range(3))
 
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x: Tensor) -> Any:
             return (self.q(x) @ self.k(x).mT).softmax(-1) @ self.v(x)
 
     class Other(nn.Module):
@@ -128,7 +128,7 @@ def test_names_that_say_nothing_are_refused_and_converted() -> None:
             super().__init__()
             self.wq, self.wk, self.wv = (nn.Linear(8, 8) for _ in range(3))
 
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x: Tensor) -> Any:
             return (self.wq(x) @ self.wk(x).mT).softmax(-1) @ self.wv(x)
 
     with pytest.raises(UsageError, match="convert"):
@@ -157,9 +157,10 @@ def test_a_buffer_that_differs_between_builds_is_a_difference() -> None:
     class Placed(nn.Module):
         def __init__(self, base: float) -> None:
             super().__init__()
+            self.table: Tensor
             self.register_buffer("table", base ** torch.linspace(0, 1, 24))
 
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x: Tensor) -> Any:
             return x * self.table
 
     found = veriformer.compare(lambda: Placed(10_000), lambda: Placed(500_000))
@@ -234,7 +235,7 @@ def test_float32_inside_is_no_difference_and_hides_none() -> None:
             super().__init__()
             self.weight, self.eps, self.other = nn.Parameter(torch.ones(24)), eps, other
 
-        def forward(self, x: Tensor) -> Tensor:
+        def forward(self, x: Tensor) -> Any:
             y = x.float()
             if self.other:
                 return (y / torch.sqrt((y * y).sum(-1, keepdim=True) / 24 + self.eps)).to(x.dtype) * self.weight
@@ -250,7 +251,7 @@ def test_a_kernel_that_forgets_gradients_differs() -> None:
     """What comes out is the same, and nothing flows back."""
 
     class Detached(nn.Linear):
-        def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name that nn.Linear has
+        def forward(self, input: Tensor) -> Any:  # noqa: A002  # the name that nn.Linear has
             return nn.functional.linear(input.detach(), self.weight, self.bias)
 
     found = veriformer.compare(nn.Linear(8, 8), Detached(8, 8))
@@ -267,7 +268,7 @@ def test_both_raising_alike_is_told_and_one_raising_differs() -> None:
     """A call that only NEW refuses is a difference."""
 
     class Picky(nn.Linear):
-        def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # as above
+        def forward(self, input: Tensor) -> Any:  # noqa: A002  # as above
             if input.shape[1] == 1:
                 raise ValueError("one token is not enough")
             return super().forward(input)
@@ -302,7 +303,7 @@ class NeedsMore(nn.Module):
         super().__init__()
         self.linear = nn.Linear(wide, wide)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         return self.linear(x)
 
 

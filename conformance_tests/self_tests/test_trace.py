@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -106,7 +107,7 @@ def small(config: veriformer.Config) -> nn.Module:
             self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
             self.mlp = nn.Sequential(nn.Linear(d, config.d_ff), nn.GELU(), nn.Linear(config.d_ff, d))
 
-        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        def forward(self, x: Tensor, mask: Tensor) -> Any:
             q, k, v = (
                 each.unflatten(-1, (config.heads, -1)).transpose(1, 2) for each in self.qkv(self.one(x)).chunk(3, -1)
             )
@@ -122,7 +123,7 @@ def small(config: veriformer.Config) -> nn.Module:
             self.blocks = nn.ModuleList(Block() for _ in range(config.layers))
             self.norm, self.head = nn.LayerNorm(config.d_model), nn.Linear(config.d_model, config.vocab, bias=False)
 
-        def forward(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        def forward(self, ids: Tensor, mask: Tensor | None = None) -> Any:
             time = ids.shape[1]
             seen = torch.ones(time, time, dtype=torch.bool, device=ids.device).tril()
             seen = seen if mask is None else seen & mask[:, None, None, :]
@@ -156,7 +157,7 @@ def test_a_subject_that_is_not_understood_has_its_own_names() -> None:
                 super().__init__()
                 self.one = nn.Linear(config.d_model, config.d_model)
 
-            def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+            def forward(self, x: Tensor, mask: Tensor | None = None) -> Any:
                 weights = torch.softmax(torch.sin(x @ x.mT), -1)
                 return torch.tanh(self.one(weights @ x)) + x
 
@@ -203,7 +204,7 @@ def test_the_page_is_well_formed_and_loads_nothing(profile: str) -> None:
     assert not {"script", "img", "iframe", "object", "embed"} & set(names)
     assert "http:" not in html
     assert "https:" not in html
-    assert all(attributes.get("href", "#").startswith(("#", "data:")) for _, attributes in tags)
+    assert all(str(attributes.get("href", "#")).startswith(("#", "data:")) for _, attributes in tags)
     assert "default-src 'none'" in html
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -254,22 +255,23 @@ def test_a_heat_map_says_what_it_cannot_number() -> None:
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_a_browser_shows_it(tmp_path: Path, width: int, dark: bool) -> None:
-    """Nothing is wider than the screen, nothing is loaded, nothing is said on the console, and every number can be read."""
+def test_a_browser_shows_it(tmp_path: Path, dark: bool) -> None:
+    """On a desk and on a phone nothing is too wide, nothing loaded, nothing complained of; and every number can be read."""
     file = tmp_path / "trace.html"
     # unfolded, so that every number is laid out
     file.write_text(page(traced("gpt-2", ARABIC)).replace("<details", "<details open"), encoding="utf-8")
-    seen, console = looked_at(file, width=width, dark=dark)
-    assert console == []
-    assert seen["title"] == f"{ARABIC} · Veriformer trace"
-    assert seen["wider"] <= 0
-    assert seen["dark"] is dark
-    assert seen["contrast"] > 7
-    assert seen["cells"] > 300
-    assert seen["faintest"] > 4
-    assert seen["loaded"] == []
+    views, complaints = looked_at(file, dark=dark)
+    assert complaints == []
+    assert len(views) == 2
+    for seen in views:
+        assert seen.scripts == seen.images == 0
+        assert seen.loaded == []
+        assert seen.wider <= 0
+        assert seen.dark is dark
+        assert seen.contrast > 7
+        assert seen.cells > 300
+        assert seen.faintest > 4
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

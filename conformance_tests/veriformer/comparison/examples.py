@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from veriformer.comparison.made import Call, Made, Setting, leaves_of, tree_map
+from veriformer.comparison.made import COMPILED, Call, Made, Setting, leaves_of, tree_map
 from veriformer.comparison.parting import Named
 from veriformer.comparison.sharing import Sharing
 from veriformer.comparison.states import differences
@@ -118,9 +118,9 @@ def copied(made: Made, dtype: torch.dtype) -> Made:
     """A copy in ``dtype`` that shares nothing with the original; a compiled module is compiled anew."""
     if made.module is None:
         return made
-    compiled = getattr(made.module, "_orig_mod", None)
-    if isinstance(compiled, nn.Module):
-        again: Any = made.module.dynamo_ctx(copy.deepcopy(compiled).to(dtype))  # by the same backend
+    compiled, anew = getattr(made.module, COMPILED, None), getattr(made.module, "dynamo_ctx", None)
+    if isinstance(compiled, nn.Module) and callable(anew):
+        again = anew(copy.deepcopy(compiled).to(dtype))  # by the same backend
         return dataclasses.replace(made, module=again, function=again)
     module = copy.deepcopy(made.module).to(dtype)
     return dataclasses.replace(made, module=module, function=_on(made, module))
