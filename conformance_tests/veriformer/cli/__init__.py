@@ -26,6 +26,8 @@ _COMMANDS = {
     "explain": "veriformer.cli.explain",
     "faults": "veriformer.cli.faults",
     "map": "veriformer.cli.map",
+    "compare": "veriformer.cli.compare",
+    "trace": "veriformer.cli.trace",
     "replay": "veriformer.cli.replay",
     "report": "veriformer.cli.report",
 }

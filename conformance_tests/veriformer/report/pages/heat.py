@@ -4,6 +4,9 @@ import dataclasses
 import math
 from collections.abc import Collection, Sequence
 
+Entry = float | bool | None
+"""A number, a yes or no, or nothing."""
+
 STRONG = 0.7
 """The strength from which on black ink on light paper, and white on dark, would be read less easily than the other way round."""
 
@@ -56,7 +59,7 @@ class HeatMap:
 
 
 def heat_map(
-    values: Sequence[Sequence[float | bool | None]],
+    values: Sequence[Sequence[Entry]],
     *,
     caption: str,
     rows: Sequence[str] = (),
@@ -89,13 +92,13 @@ def heat_map(
     return HeatMap(caption, cells, tuple(rows), tuple(columns), row_axis, column_axis)
 
 
-def _share(value: float | bool | None, top: float) -> float:
+def _share(value: Entry, top: float) -> float:
     if value is None or math.isnan(value):
         return 0.0
     return max(-1.0, min(1.0, value / top))
 
 
-def _text(value: float | bool | None, digits: int) -> str:
+def _text(value: Entry, digits: int) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -103,4 +106,6 @@ def _text(value: float | bool | None, digits: int) -> str:
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "NaN")
     written = f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.2g}"
-    return written.replace("-", "−")
+    return (written if float(written) else written.lstrip("-")).replace(
+        "-", "−"
+    )  # no number is less than nothing by nothing
