@@ -318,9 +318,9 @@ SLOW = GOOD.replace(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_killed_in_the_middle_leaves_no_footer(folder: Path, how: signal.Signals) -> None:
-    """The report is refused, and no child lives on."""
+    """The report is refused, no half page is left, and no child lives on."""
     (folder / "slow.py").write_text(SLOW)
-    with command("check", "slow.py:build", "--json", "report.json") as process:
+    with command("check", "slow.py:build", "--json", "report.json", "--html", "page.html") as process:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if (folder / "report.json").exists() and (folder / "report.json").read_bytes().count(b"\n") >= 2:
@@ -336,6 +336,7 @@ def test_a_run_that_is_killed_in_the_middle_leaves_no_footer(folder: Path, how: 
         assert b"Traceback" not in err
     with pytest.raises(UsageError, match="cut off"):
         json_lines.read(folder / "report.json")
+    assert not [each.name for each in folder.iterdir() if "page.html" in each.name]
     for pid in child:
         for _ in range(100):
             if not Path(f"/proc/{pid}").exists():

@@ -11,6 +11,7 @@ module in the function's place.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from veriformer.comparison import Comparison, compare
     from veriformer.declaration import Fixed, subject
     from veriformer.errors import Unsupported
     from veriformer.result import Result
@@ -20,10 +21,23 @@ if TYPE_CHECKING:
     from veriformer_spec.config import Config
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Fixed", "Result", "Steps", "Unsupported", "check", "conformance", "subject"]
+__all__ = [
+    "Comparison",
+    "Config",
+    "Fixed",
+    "Result",
+    "Steps",
+    "Unsupported",
+    "check",
+    "compare",
+    "conformance",
+    "subject",
+]
 
 _HOME = {
     "check": "veriformer.run",
+    "compare": "veriformer.comparison",
+    "Comparison": "veriformer.comparison",
     "conformance": "veriformer.testing",
     "subject": "veriformer.declaration",
     "Config": "veriformer_spec.config",

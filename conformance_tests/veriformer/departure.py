@@ -93,7 +93,7 @@ def departure(
 
 
 def _departure(instance: Instance, inputs: Inputs, reference: nn.Module, tolerance: float) -> Departure | None:
-    points, seen = _points(reference, inputs), _seen(instance, inputs)  # the last of both is what comes out
+    points, seen = named_points(reference, inputs), _seen(instance, inputs)  # the last of both is what comes out
     shown = [_first_shown(point.values, seen, tolerance) for point in points]
     if shown[-1] is not None:
         return None
@@ -115,14 +115,14 @@ def _departure(instance: Instance, inputs: Inputs, reference: nn.Module, toleran
 
 def _was_right(index: int, points: list[Point], shown: list[int | None], reference: nn.Module, inputs: Inputs) -> bool:
     """Whether a point that is not shown was only made otherwise: something that depends on it is shown."""
-    others = _points(reference, inputs, disturbed=index)
+    others = named_points(reference, inputs, disturbed=index)
     return any(
         shown[later] is not None and not torch.equal(points[later].values, others[later].values)
         for later in range(index + 1, len(points))
     )
 
 
-def _points(reference: nn.Module, inputs: Inputs, *, disturbed: int | None = None) -> list[Point]:
+def named_points(reference: nn.Module, inputs: Inputs, *, disturbed: int | None = None) -> list[Point]:
     """The named points of one call of the reference, in the order in which they are reached.
 
     Args:

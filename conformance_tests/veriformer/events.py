@@ -3,7 +3,7 @@
 import msgspec
 
 from veriformer.expectations import Expected
-from veriformer.verdict import Diagnosis, Header, Missed, Verdict
+from veriformer.verdict import Diagnosis, Header, Missed, Place, Verdict
 
 
 class Loaded(msgspec.Struct, frozen=True, tag_field="kind", tag="loaded"):
@@ -34,6 +34,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="re
         clauses: what it will be judged by, in this order.
         blocked: why it cannot be judged; empty where it can.
         exit_code: what ``blocked`` means: 2 or 3.
+        places: where the subject is written, as far as that is known.
     """
 
     subject: int
@@ -43,6 +44,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="re
     expected: list[Expected] = []
     blocked: str = ""
     exit_code: int = 0
+    places: list[Place] = []
 
 
 class Begin(msgspec.Struct, frozen=True, tag_field="kind", tag="begin"):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import hypothesis
+import msgspec
 import torch
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis.errors import Flaky, Unsatisfiable, UnsatisfiedAssumption
@@ -17,12 +18,13 @@ from veriformer.case import Case
 from veriformer.declaration import Unsupported, UsageError
 from veriformer.isolation import told
 from veriformer.outcome import Inconclusive, NotChecked, SubjectError, Vacuous, Violation
+from veriformer.picture import axes_of
 from veriformer.process_state import restored
 from veriformer.property import Property
 from veriformer.request import EXAMPLES
 from veriformer.result import WITNESS_NOT_CHECKED
 from veriformer.subjects import Subject
-from veriformer.verdict import CaseEvidence, Status, Verdict
+from veriformer.verdict import CaseEvidence, Picture, Status, Verdict
 from veriformer_spec.clause import Clause
 
 ROUNDS = 4
@@ -285,7 +287,16 @@ def _evidence(one: Property, case: Case, failure: Exception) -> CaseEvidence:
         got=_sayable(seen.got),
         index=seen.index,
         margin=seen.margin,
+        picture=_sayable_picture(seen.picture, case) if seen.picture is not None else None,
     )
+
+
+def _sayable_picture(picture: Picture, case: Case) -> Picture:
+    """The same, with words for its axes and numbers as JSON can hold them."""
+    fixed, rows, columns = axes_of(picture, case)
+    place = ", ".join(f"{word} {index}" for word, index in zip(fixed, picture.fixed, strict=False))
+    expected, got = _sayable(picture.expected), _sayable(picture.got)
+    return msgspec.structs.replace(picture, rows=rows, columns=columns, place=place, expected=expected, got=got)
 
 
 def _sayable(values: Any) -> Any:

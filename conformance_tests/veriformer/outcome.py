@@ -4,6 +4,9 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from veriformer.picture import cut
+from veriformer.verdict import Picture
+
 
 class Violation(AssertionError):
     """The clause does not hold for this case.
@@ -20,9 +23,20 @@ class Violation(AssertionError):
         got: Tensor | None = None,
         index: tuple[int, ...] = (),
         margin: str = "",
+        whole: tuple[Tensor | None, Tensor | None] | None = None,
+        axes: tuple[str, str] = ("", ""),
+        shows: str = "numbers",
     ) -> None:
+        """Say what was seen.
+
+        Args:
+            whole: the tensors that ``expected`` and ``got`` are rows of, where they are; a picture is cut out of them.
+            axes: what the last two axes of the picture are.
+            shows: what its numbers are: see ``verdict.Picture``.
+        """
         super().__init__(message)
-        self.evidence = Evidence(message, _listed(expected), _listed(got), list(index), margin)
+        picture = cut(*(whole or (expected, got)), index, shows=shows, axes=axes)
+        self.evidence = Evidence(message, _listed(expected), _listed(got), list(index), margin, picture)
 
     def behaves_as(self, claims: list[str]) -> None:
         """Add which other legal claims would fit what was seen."""
@@ -40,6 +54,7 @@ class Evidence:
     got: list[object] | float | None = None
     index: list[int] = field(default_factory=list)
     margin: str = ""
+    picture: Picture | None = None
 
 
 MOST_NUMBERS = 48

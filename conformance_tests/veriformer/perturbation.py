@@ -194,6 +194,8 @@ def refuse_leaks(
             expected=(~hidden).int()[place],
             got=(apart > rounding).int()[place],
             index=(*row, output, changed),
+            axes=("query", what),
+            shows="may depend",
             margin=f"changes by {worst:.3g}, where rounding explains {rounding:.3g}; 1 = may depend (expected), depends (got)",
         )
     if not bool(apart.any()) and not bool(hidden.all()):
@@ -230,6 +232,8 @@ def require_visible(
         expected=visible.int()[place],
         got=(visible & ~missing).int()[place],
         index=(*inner, query, key),
+        axes=("query", "key"),
+        shows="must depend",
         margin=f"not one bit changed in {RESTARTS} perturbations; 1 = depends",
     )
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from veriformer import perturbation, precision, process_state
 from veriformer.case import SHOWN, Case
@@ -12,9 +12,11 @@ from veriformer.dropout import in_training
 from veriformer.inputs import Inputs
 from veriformer.masks import causal_grid
 from veriformer.outcome import SubjectError, Vacuous
+from veriformer.places import places_of
 from veriformer.process_state import restored
 from veriformer.strategies import HEADLESS
 from veriformer.subjects import Instance, Subject
+from veriformer.verdict import Place
 from veriformer.visibility import may_see
 from veriformer_spec.role import ATTENDING, CROSS_ATTENDING, FUNCTIONS, LAYERED, Role
 
@@ -26,11 +28,13 @@ class Prepared:
     Attributes:
         notes: what the run assumed, and what looks like the adapter's doing, in sentences.
         blocked: why it cannot be judged at all; empty where it can.
+        places: where it is written, as far as that is known.
     """
 
     subject: Subject
     notes: list[str]
     blocked: str = ""
+    places: list[Place] = dataclasses.field(default_factory=list)
 
 
 def prepared(
@@ -38,7 +42,7 @@ def prepared(
 ) -> Prepared:
     """Find out how the subject has to be judged, before any clause is."""
     subject = Subject(declaration, dtype=dtype, device=device or torch.device("cpu"), rounds_to=dtype)
-    result = Prepared(subject, [])
+    result = Prepared(subject, [], places=places_of(declaration.build, None))
     with restored():
         case = _first_case_that_runs(result)
         if case is None or declaration.role in FUNCTIONS:
@@ -87,19 +91,20 @@ def _first_case_that_runs(result: Prepared) -> Case | None:
     subject, asked = result.subject, result.subject.dtype
     for dtype in dict.fromkeys((asked, torch.float32)):
         subject.dtype = subject.rounds_to = dtype
-        case, reason = _case_that_runs(subject)
+        case, reason, module = _case_that_runs(subject)
         if case is not None:
             if result.blocked:
                 result.notes.append(f"judged in {precision.word(dtype)}: in {precision.word(asked)} {result.blocked}")
             result.blocked = ""
+            result.places = places_of(subject.declaration.build, module)
             return case
         result.blocked = result.blocked or reason
     subject.dtype = subject.rounds_to = asked
     return None
 
 
-def _case_that_runs(subject: Subject) -> tuple[Case | None, str]:
-    """A case at sizes that the subject does not refuse; or why there is none."""
+def _case_that_runs(subject: Subject) -> tuple[Case | None, str, nn.Module | None]:
+    """A case at sizes that the subject does not refuse, and the module that was built for it; or why there is none."""
     reason = ""
     for head_sizes in ((4, 6), (2, 8), (1, 16)):
         case = probe_case(subject, head_sizes=head_sizes)
@@ -110,10 +115,10 @@ def _case_that_runs(subject: Subject) -> tuple[Case | None, str]:
         except Unsupported as refusal:
             reason = f"the subject refuses every configuration tried: {refusal}"
         except SubjectError as error:
-            return None, f"the {error}{_remedy(str(error))}"
+            return None, f"the {error}{_remedy(str(error))}", None
         else:
-            return case, ""
-    return None, reason
+            return case, "", instance.module
+    return None, reason, None
 
 
 def _remedy(message: str) -> str:

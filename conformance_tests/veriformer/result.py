@@ -1,6 +1,8 @@
 """The result of judging one subject, and what exit code it stands for."""
 
 import dataclasses
+import functools
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -110,6 +112,13 @@ def not_verified(role: str, claims: Mapping[str, object], verdicts: Sequence[Ver
         if not testing and (name in _NOT_IN_THE_NUMBERS or not by_numbers):
             found.append(f"{name}={_in_a_word(value)}")
     return found
+
+
+@functools.cache
+def specification_version() -> str:
+    """How many clauses there are, and eight digits that change with any of their sentences."""
+    said = "\n".join(map(str, CLAUSES.values()))
+    return f"{len(CLAUSES)} clauses, {hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
 
 WITNESS_NOT_CHECKED = "one witness was not checked"

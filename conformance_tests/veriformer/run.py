@@ -133,6 +133,16 @@ def run(load: Load, request: Request, *, target: str, observers: Sequence[Observ
     return _watched(load, request, _Watch(request, target, observers)).results()
 
 
+def not_loaded(header: Header, why: Exception, observers: Sequence[Observer] = ()) -> Result:
+    """The result on what could not even be loaded, so that a report accounts for everything that was to be judged."""
+    code = CANNOT_RUN if isinstance(why, CannotLoad) else WRONG_USAGE
+    footer = footer_of(header, (), 0.0, blocked=str(why), exit_code=code)
+    for observer in observers:
+        observer.header(header, ())
+        observer.footer(footer)
+    return Result(header, (), footer)
+
+
 def _watched(load: Load, request: Request, watch: "_Watch") -> "_Watch":
     every_property()  # before the fork: no child need import the suite
     why_not = why_no_child() if request.isolate else ""
@@ -307,7 +317,9 @@ class _Watch:
 
     def _begin_subject(self, ready: Ready) -> None:
         assert self.headers is not None
-        header = msgspec.structs.replace(self.headers[ready.subject], notes=[*ready.notes, *self.notes])
+        header = msgspec.structs.replace(
+            self.headers[ready.subject], notes=[*ready.notes, *self.notes], places=ready.places
+        )
         expected = (*self.request.expected, *ready.expected)
         self.subjects.append(_Subject(header, ready.clauses, time.perf_counter(), ready.conditions, expected))
         self._tell("header", header, ready.clauses)

@@ -126,5 +126,6 @@ def require_close(
         expected=expected[index[:-1]] if difference.dim() > 1 else expected,
         got=got[index[:-1]] if difference.dim() > 1 else got,
         index=index,
+        whole=(expected, got),
         margin=f"{worst:.3g} off, where rounding explains {units(dtype) * unit:.3g}",
     )

@@ -135,11 +135,14 @@ _FIRST_PLACE = 1009
 
 
 @torch.no_grad()
-def write(instance: Instance, values: Mapping[str, Tensor]) -> None:
+def write(instance: Instance, values: Mapping[str, Tensor], *, faulty: bool = False) -> None:
     """Put ``values``, by the reference's names, where the instance keeps them; what the mapping does not reach stays as it is.
 
     The module is filled with the numbers of its own places, and the mapping read: so it is known where each number of the
     reference lies, however fused or interleaved, without anybody having to say how to write.
+
+    Args:
+        faulty: also where its weights were found with a catalogued fault only.
 
     Raises:
         NotChecked: there is no mapping, or it computes its tensors instead of finding them.
@@ -152,7 +155,7 @@ def write(instance: Instance, values: Mapping[str, Tensor]) -> None:
         each.copy_(torch.arange(start, start + each.numel(), dtype=torch.float64).reshape(each.shape))
         start += each.numel()
     try:
-        places = {name: each.detach().double().cpu().clone() for name, each in mapped_weights(instance).items()}
+        places = {name: each.detach().double().cpu().clone() for name, each in mapped_weights(instance, faulty=faulty).items()}
     finally:
         for each, value in zip(parameters, before, strict=True):
             each.copy_(value)

@@ -17,8 +17,35 @@ class Status(StrEnum):
     UNEXPECTED_PASS = "unexpected pass"  # noqa: S105  # no password
 
 
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
+    """Two small matrices that a page draws side by side.
+
+    Attributes:
+        shows: ``numbers``; ``may depend``, where a 1 in ``expected`` allows a dependence and a 1 in ``got`` is one; or
+            ``must depend``, where a 1 in ``expected`` demands it.
+        rows: what goes down, such as ``query``; empty where that is not known.
+        columns: what goes across.
+        at: row and column, among those shown, of what the message speaks of; empty where it speaks of no place.
+        first: the indices of the first row and column shown.
+        of: how many rows and columns there are; those that are not shown are left out.
+        fixed: where in a larger tensor the matrix stands: the indices of the axes before the last two.
+        place: the same in words.
+    """
+
+    shows: str
+    rows: str = ""
+    columns: str = ""
+    expected: list[list[object]]
+    got: list[list[object]]
+    at: list[int] = []
+    first: list[int]
+    of: list[int]
+    fixed: list[int] = []
+    place: str = ""
+
+
 class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """The smallest case that failed, small enough for one screen."""
+    """The smallest case that failed, small enough for one screen; with a picture where a page has more room."""
 
     property: str
     case: str
@@ -27,6 +54,7 @@ class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
     got: list[object] | float | str | None = None
     index: list[int] = []
     margin: str = ""
+    picture: Picture | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="verdict"):
@@ -49,6 +77,22 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     reason: str = ""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where something is written.
+
+    Attributes:
+        what: ``class`` of what the subject builds, or ``build`` function.
+        name: its name.
+        file: its file: below the folder of the run as a path from there, with slashes; elsewhere in full.
+        line: its first line, from 1.
+    """
+
+    what: str
+    name: str
+    file: str
+    line: int
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="header"):
     """What was judged, by what.
 
@@ -56,6 +100,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
         target: what to type to judge the subject again; empty where nothing can be typed for it.
         options: what else was typed that changes the subject, such as ``--set norm=pre``.
         notes: what the preflight noticed about the adapter, and what the run assumed.
+        places: where the subject is written, as far as that is known: the class of what it builds, and the build function; what is
+            below the folder of the run first.
     """
 
     versions: dict[str, str]
@@ -70,6 +116,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     budget: str
     seed: int
     notes: list[str] = []
+    places: list[Place] = []
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

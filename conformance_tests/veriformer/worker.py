@@ -2,9 +2,8 @@
 
 import dataclasses
 import functools
-import hashlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -20,7 +19,7 @@ from veriformer.preflight import Prepared, prepared
 from veriformer.process_state import restored
 from veriformer.property import Property, properties
 from veriformer.request import EXAMPLES, Request
-from veriformer.result import WRONG
+from veriformer.result import WRONG, specification_version
 from veriformer.subjects import Subject
 from veriformer.verdict import Diagnosis, Header, Missed, Status, Verdict
 from veriformer_spec.chapters import CLAUSES
@@ -189,6 +188,7 @@ def _made_ready(found: Found, request: Request, index: int) -> tuple[Ready, Subj
         expected=list(found.expected),
         blocked=blocked,
         exit_code=exit_code if blocked else 0,
+        places=ready.places,
     )
     return said, subject
 
@@ -216,12 +216,7 @@ def header_of(found: Found, request: Request) -> Header:
     """What the report says first: what is judged, by what."""
     declaration = found.declaration
     return Header(
-        versions={
-            "veriformer": veriformer.__version__,
-            "spec": specification_version(),
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
+        versions=_versions(),
         target=found.target,
         options=list(found.options),
         subject=declaration.name,
@@ -235,12 +230,38 @@ def header_of(found: Found, request: Request) -> Header:
     )
 
 
+def header_of_target(
+    target: str, request: Request, *, role: str | None, claims: Mapping[str, object], sizes: Mapping[str, int]
+) -> Header:
+    """The same for what could not even be loaded: of it nothing is known but what was typed."""
+    options = ["--as", role] if role is not None else []
+    for name, value in claims.items():
+        options += ["--set", f"{name}={value}"]
+    for name, size in sizes.items():
+        options += ["--size", f"{name}={size}"]
+    return Header(
+        versions=_versions(),
+        target=target,
+        options=options,
+        subject=target,
+        role=role or "",
+        claims={name: _plain(value) for name, value in claims.items()},
+        sizes=dict(sizes),
+        device=request.device,
+        dtype=request.dtype,
+        budget=request.budget,
+        seed=request.seed,
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "veriformer": veriformer.__version__,
+        "spec": specification_version(),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
 def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
-
-
-@functools.cache
-def specification_version() -> str:
-    """How many clauses there are, and eight digits that change with any of their sentences."""
-    said = "\n".join(map(str, CLAUSES.values()))
-    return f"{len(CLAUSES)} clauses, {hashlib.sha256(said.encode()).hexdigest()[:8]}"

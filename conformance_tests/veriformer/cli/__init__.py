@@ -26,7 +26,10 @@ _COMMANDS = {
     "explain": "veriformer.cli.explain",
     "faults": "veriformer.cli.faults",
     "map": "veriformer.cli.map",
+    "compare": "veriformer.cli.compare",
+    "trace": "veriformer.cli.trace",
     "replay": "veriformer.cli.replay",
+    "report": "veriformer.cli.report",
 }
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from veriformer.cli import files
 from veriformer.cli.refusal import Refusal, refusals
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from veriformer.report.files import Output
     from veriformer.request import Request
     from veriformer.result import Result
     from veriformer.run import Observer
@@ -67,9 +69,7 @@ _JUDGING = (
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as JSON lines."
 )
-@click.option(
-    "--junit", "junit_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the report as JUnit XML."
-)
+@files.options
 @click.option("-v", "--verbose", is_flag=True, help="Every failure in full, and every clause.")
 def command(
     *,
@@ -78,19 +78,22 @@ def command(
     claims: tuple[str, ...],
     sizes: tuple[str, ...],
     json_file: Path | None,
-    junit_file: Path | None,
     verbose: bool,
     **judging: Any,
 ) -> int:
     """Judge each TARGET: file.py:name, package.module:name, or a built-in name such as torch.nn or reference."""
     with refusals():
+        from veriformer.report.files import require_writable
+
+        outputs = files.outputs(judging)
+        require_writable(outputs, beside=[json_file])
         request = _request(**judging)
         from veriformer.prechecks import precheck
 
         for target in targets:
             precheck(target)
         said = {"role": role, "claims": dict(map(_claim, claims)), "sizes": dict(map(_size, sizes))}
-        return _checked(targets, said, request, json_file=json_file, junit_file=junit_file, verbose=verbose)
+        return _checked(targets, said, request, json_file=json_file, outputs=outputs, verbose=verbose)
 
 
 for _option in reversed(_JUDGING):
@@ -133,7 +136,7 @@ def _checked(
     request: "Request",
     *,
     json_file: Path | None,
-    junit_file: Path | None,
+    outputs: "Sequence[Output]",
     verbose: bool,
 ) -> int:
     from rich.console import Console
@@ -143,12 +146,13 @@ def _checked(
 
     console = Console(highlight=False)
     results: list[Result] = []
-    codes: list[int] = []
+    said_already: list[Result] = []
     with _observers(console, json_file) as observers:
         with _nothing_collected():
             from veriformer.errors import CannotLoad, UsageError
-            from veriformer.run import run
+            from veriformer.run import not_loaded, run
             from veriformer.targets import Target
+            from veriformer.worker import header_of_target
             from veriformer_spec.config import ClaimError
 
         for text in targets:
@@ -157,19 +161,18 @@ def _checked(
                 results += run(target.load, request, target=text, observers=observers)
             except (UsageError, ClaimError, CannotLoad) as refused:
                 click.echo(f"veriformer: {refused}", err=True)
-                codes.append(3 if isinstance(refused, CannotLoad) else 2)
+                results.append(not_loaded(header_of_target(text, request, **said), refused, observers))
+                said_already.append(results[-1])
     for result in results:
-        if result.exit_code == WRONG_USAGE:
+        if result.exit_code == WRONG_USAGE and result not in said_already:
             click.echo(f"veriformer: {result.header.subject}: {result.footer.blocked}", err=True)
-            codes.append(WRONG_USAGE)
-    results = [result for result in results if result.exit_code != WRONG_USAGE]
-    if results:
-        terminal.show(console, results, verbose=verbose)
-    if junit_file is not None:
-        from veriformer.report import junit
-
-        junit.write(junit_file, results)
-    return worst([*codes, *(result.exit_code for result in results)])
+            said_already.append(result)
+    shown = [result for result in results if result not in said_already]
+    if shown:
+        terminal.show(console, shown, verbose=verbose)
+    for output in outputs:
+        output.write(results)
+    return worst(result.exit_code for result in results)
 
 
 @contextlib.contextmanager

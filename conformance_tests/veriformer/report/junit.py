@@ -1,10 +1,8 @@
 """The report as JUnit XML: one test suite for each subject, one test case for each clause."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from veriformer.errors import UsageError
 from veriformer.report.found import how_sure, missed_in_words
 from veriformer.report.terminal import failure_text, headline
 from veriformer.result import Result
@@ -15,18 +13,11 @@ _ERRORS = (Status.ERROR, Status.INCONCLUSIVE)
 _FAILURES = (Status.FAIL, Status.UNEXPECTED_PASS)
 
 
-def write(path: Path, results: Sequence[Result]) -> None:
-    """Write the report of ``results`` to ``path``.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    tree = ET.ElementTree(tree_of(results))
+def text(results: Sequence[Result]) -> str:
+    """The whole file."""
+    tree = tree_of(results)
     ET.indent(tree)
-    try:
-        tree.write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise UsageError(f"--junit: {path} cannot be written: {error.strerror or error}") from None
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{ET.tostring(tree, encoding='unicode')}\n"
 
 
 def tree_of(results: Sequence[Result]) -> ET.Element:

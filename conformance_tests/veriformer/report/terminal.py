@@ -2,14 +2,14 @@
 
 import io
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from veriformer.causes import causes_first
+from veriformer.report.failures import failures
 from veriformer.report.found import show_diagnosis, show_missed
 from veriformer.report.numbers import matrix
 from veriformer.result import WRONG, Result
@@ -61,7 +61,7 @@ def show(console: Console, results: Sequence[Result], *, verbose: bool = False) 
             counts.get(Status.INCONCLUSIVE, 0),
             counts.get(Status.NOT_CHECKED, 0),
         ]
-        table.add_row(result.header.subject, *map(str, numbers), Text(_in_a_word(result), style=_style(result)))
+        table.add_row(result.header.subject, *map(str, numbers), Text(in_a_word(result), style=_style(result)))
     console.print(table)
     for result in results:
         if verbose or result.exit_code or result.failed:
@@ -131,7 +131,8 @@ def _without_padding(printed: str) -> str:
     return "\n".join(line.rstrip() for line in printed.strip("\n").splitlines())
 
 
-def _in_a_word(result: Result) -> str:
+def in_a_word(result: Result) -> str:
+    """The verdict, where a table has room for a word or two."""
     if result.footer.blocked:
         return "could not be judged"
     if not result.verdicts:
@@ -186,44 +187,31 @@ def _show_counts(console: Console, result: Result) -> None:
 
 def _show_failures(console: Console, result: Result, *, verbose: bool) -> None:
     """Causes in full, what follows from them in a line each."""
-    stopped = [each for each in result.failed if _stopped_by_the_build(each)]
-    failed = sorted((each for each in result.failed if each not in stopped), key=_most_telling_first)
-    if stopped:
+    found = failures(result)
+    if found.stopped:
         console.print()
-        _show_build_errors(console, stopped, result.header)
-    under_a_mask = [each.clause for each in failed if _needs_a_mask(each)]
-    causes, consequences = causes_first([each.clause for each in failed], under_a_mask)
-    by_clause = {each.clause: each for each in failed}
-    groups = _cascades(by_clause[clause] for clause in causes)
-    followers = [by_clause[clause] for clause in consequences]
-    full = len(groups) if verbose else SHOWN_IN_FULL
-    for group in groups[:full]:
+        _show_build_errors(console, found.stopped, result.header)
+    full = len(found.causes) if verbose else SHOWN_IN_FULL
+    for group in found.causes[:full]:
         console.print()
         _show_failure(console, group[0], result.header)
         if len(group) > 1:
             console.print(
                 _line(f"the same in {len(group) - 1} more: {', '.join(each.clause for each in group[1:])}", indent=2)
             )
+    followers = [each for each, _ in found.followers]
     if verbose:
         for each in followers:
             console.print()
             _show_failure(console, each, result.header)
         return
-    _show_briefly(console, "also (in full with -v):", [each for group in groups[full:] for each in group])
+    _show_briefly(console, "also (in full with -v):", [each for group in found.causes[full:] for each in group])
     _show_briefly(console, "most likely because of it (in full with -v):", followers)
 
 
-def _stopped_by_the_build(verdict: Verdict) -> bool:
-    """Whether the subject could not be built for one of the clause's cases: that says nothing about the clause."""
-    return verdict.status is Status.ERROR and verdict.reason.startswith("build ")
-
-
-def _show_build_errors(console: Console, stopped: Sequence[Verdict], header: Header) -> None:
+def _show_build_errors(console: Console, stopped: Sequence[Sequence[Verdict]], header: Header) -> None:
     """Each once for each line that raised it, however many clauses met it with whatever sizes."""
-    places: dict[str, list[Verdict]] = {}
-    for each in stopped:
-        places.setdefault(each.reason.partition(": ")[0], []).append(each)
-    for verdicts in places.values():
+    for verdicts in stopped:
         first = verdicts[0]
         count = len(verdicts)
         console.print(Text.assemble(("ERROR ", _STYLES[Status.ERROR]), (f"the {first.reason}", "bold")))
@@ -235,17 +223,18 @@ def _show_build_errors(console: Console, stopped: Sequence[Verdict], header: Hea
         table.add_row(
             "stopped", Text(f"{count} clause{'' if count == 1 else 's'}, of which nothing is known (each with -v)")
         )
-        table.add_row("remedy", Text(_BUILD_REMEDY))
+        table.add_row("remedy", Text(BUILD_REMEDY))
         console.print(_line(table, indent=2))
         line = replay_line(first, header)
         if line:
             console.print(Text(f"  replay   {line}"), soft_wrap=True)
 
 
-_BUILD_REMEDY = (
+BUILD_REMEDY = (
     "a configuration that the subject cannot have is refused by raise veriformer.Unsupported(why), and another is drawn; sizes that it "
     "cannot change are declared by sizes=veriformer.Fixed(...)"
 )
+"""What to do where the build raises for some sizes."""
 
 
 def _show_briefly(console: Console, title: str, verdicts: Sequence[Verdict]) -> None:
@@ -255,31 +244,6 @@ def _show_briefly(console: Console, title: str, verdicts: Sequence[Verdict]) -> 
     console.print(Text(title, style="bold"))
     for each in verdicts:
         console.print(_line(Text.assemble(_tag(each), " ", _first_words(each)), indent=2))
-
-
-def _needs_a_mask(verdict: Verdict) -> bool:
-    """Whether the smallest case that fails has a mask: cases shrink towards none."""
-    case = verdict.evidence.case if verdict.evidence is not None else ""
-    return "mask=" in case and "mask=none" not in case
-
-
-def _most_telling_first(verdict: Verdict) -> tuple[bool, bool, bool, bool]:
-    """MUSTs before SHOULDs, failures before errors; the device last; what fails without any mask before what needs one."""
-    return (
-        verdict.level != Level.MUST,
-        verdict.status is Status.ERROR,
-        verdict.clause.startswith("device."),
-        _needs_a_mask(verdict),
-    )
-
-
-def _cascades(failed: Iterable[Verdict]) -> list[list[Verdict]]:
-    """Errors with the same words are one error that many clauses met."""
-    groups: dict[object, list[Verdict]] = {}
-    for each in failed:
-        key = each.reason if each.status is Status.ERROR and each.reason else each.clause
-        groups.setdefault(key, []).append(each)
-    return list(groups.values())
 
 
 def _tag(verdict: Verdict) -> Text:

@@ -12,6 +12,7 @@ from veriformer.cached import Fresh, Reader, Text
 from veriformer.case import Case
 from veriformer.inputs import generator
 from veriformer.outcome import NotChecked, Vacuous, Violation
+from veriformer.picture import moved_down
 from veriformer.property import checks
 from veriformer.strategies import cases
 from veriformer.subjects import Instance, Subject
@@ -58,7 +59,8 @@ def _explained(
     ):
         said += "; they are those of a text that begins here: the past is not seen at all"
     row, token, *_ = (*seen.evidence.index, 0, 0)
-    seen.evidence = dataclasses.replace(seen.evidence, margin=said, index=[row, start + token])
+    picture = moved_down(seen.evidence.picture, start, ("token", "word"))
+    seen.evidence = dataclasses.replace(seen.evidence, margin=said, index=[row, start + token], picture=picture)
     return seen
 
 

@@ -92,6 +92,7 @@ def test_position_wise(subject: Subject, case: Case) -> None:
         raise Violation(
             f"tokens are mixed: the output at row {other_row}, position {other} changes with the token at row {row}, position {position}",
             expected=torch.zeros_like(apart).int(), got=(apart > 0).int(), index=(other_row, other), margin=f"changes by {worst:.3g}",
+            axes=("row of the batch", "token"), shows="may depend",
         )  # fmt: skip
     same = dataclasses.replace(inputs, tensors=(inputs.tensors[0][:1, :1].expand_as(inputs.tensors[0]).contiguous(),))
     output = instance(same)

@@ -248,6 +248,8 @@ def test_grouped_queries_share_keys_in_order(subject: Subject, case: Case) -> No
                 expected=expected.int(),
                 got=readers.int(),
                 index=(head,),
+                axes=("query head", "key/value head"),
+                shows="must depend",
                 margin="one line for each query head, one column for each key/value head",
             )
         return

@@ -49,6 +49,7 @@ def test_statistics_are_per_token(subject: Subject, case: Case) -> None:
             f"tokens are normalised together: the output at row {other_row}, position {other} changes with the token at row {row}, "
             f"position {position} ({'training' if training else 'evaluation'})",
             got=(apart > 0).int(), expected=torch.zeros_like(apart).int(), index=(other_row, other), margin=f"changes by {worst:.3g}",
+            axes=("row of the batch", "token"), shows="may depend",
         )  # fmt: skip
     if itself == 0:
         raise Vacuous("the output does not depend on the token at all")

@@ -128,6 +128,8 @@ def test_gradients_respect_the_mask(subject: Subject, case: Case) -> None:
                 expected=(~hidden).int()[row],
                 got=(sizes > allowed).int()[row],
                 index=(row, query, key),
+                axes=("query", "token"),
+                shows="may depend",
                 margin=f"of size {float(leaking.max()):.3g}, in {'training' if train else 'evaluation'}; 1 = may get one (expected), gets one (got)",
             )
         if inputs.vocab and not bool(sizes.any()):
