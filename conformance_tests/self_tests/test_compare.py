@@ -357,3 +357,30 @@ def test_the_command_tells_two_files_of_one_name_apart(tmp_path: Path, capsys: p
     assert "building NEW raised NameError" in capsys.readouterr().err
     assert run(["compare", "reference.layer-norm", "reference.layer-norm", "--set", "eps=1e-6"]) == 0
     assert run(["compare", "reference", "reference"]) == 2
+
+
+def test_heads_that_are_merged_wrongly_are_located_though_their_numbers_are_all_there() -> None:
+    """The same numbers in another order are others."""
+
+    class Merged(nn.Module):
+        def __init__(self, d_model: int, heads: int, *, wrong: bool) -> None:
+            super().__init__()
+            self.heads, self.wrong = heads, wrong
+            self.qkv, self.out = nn.Linear(d_model, 3 * d_model), nn.Linear(d_model, d_model)
+
+        def forward(self, x: Tensor, mask: Tensor | None = None) -> Any:
+            q, k, v = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in self.qkv(x).chunk(3, -1))
+            seen = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            return self.out(seen.reshape(x.shape) if self.wrong else seen.transpose(1, 2).reshape(x.shape))
+
+    def build(*, wrong: bool) -> Hand:
+        def built(config: veriformer.Config) -> nn.Module:
+            return Merged(config.d_model, config.heads, wrong=wrong)
+
+        return veriformer.subject("multi-head-attention", memory="query")(
+            lambda config: (built(config), lambda module, query, memory, mask=None: module(query, mask))
+        )
+
+    found = veriformer.compare(build(wrong=False), build(wrong=True))
+    assert found.parting is not None
+    assert found.parting.named == "the merged heads"

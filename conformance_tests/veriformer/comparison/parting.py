@@ -5,6 +5,7 @@ on it is, was only made otherwise (fused, or never at all).
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -56,6 +57,10 @@ def parting(old: Made, new: Made, call: Call, setting: Setting, *, named: Named 
     first = left[0]
     nearest: _Nearest | None = None
     for index in left:
+        moved = [other for other in after if _holds(before[index], other, bound)]
+        if moved:  # the same numbers, in another order
+            first, nearest = index, _nearest(before[index], moved)
+            break
         found = _nearest(before[index], unclaimed)
         if found is not None and (found.share < NEAR or found.step.operation == before[index].operation):
             first, nearest = index, found
@@ -64,12 +69,37 @@ def parting(old: Made, new: Made, call: Call, setting: Setting, *, named: Named 
 
 
 def _same(step: Step, other: Step, bound: float) -> bool:
-    if step.values.numel() != other.values.numel():
+    """Whether both hold the same numbers in the same order, whatever the order of their axes."""
+    # sorted first: most tensors differ in that already, and it is cheap
+    return _holds(step, other, bound) and arranged_alike(step.values, other.values, _within(step, bound))
+
+
+def _holds(step: Step, other: Step, bound: float) -> bool:
+    """Whether both hold the same numbers, in whatever order."""
+    same_size = step.values.numel() == other.values.numel()
+    return same_size and _far(step.sorted, other.sorted) <= _within(step, bound)
+
+
+def _within(step: Step, bound: float) -> float:
+    finite = step.values[step.values.isfinite()]
+    return bound * max(float(finite.abs().max()) if finite.numel() else 1.0, 1e-300)
+
+
+def arranged_alike(one: Tensor, other: Tensor, within: float) -> bool:
+    """Whether ``other`` is ``one`` as it lies in memory, or with its axes in another order: heads merged wrongly are neither."""
+    if one.numel() != other.numel():
         return False
-    one, two = step.sorted, other.sorted
-    scale = float(one[one.isfinite()].abs().max()) if bool(one.isfinite().any()) else 1.0
-    difference = torch.where(one == two, torch.zeros_like(one), (one - two).abs())
-    return float(difference.nan_to_num(nan=torch.inf).max()) <= bound * max(scale, 1e-300)
+    if _far(one.flatten(), other.flatten()) <= within:
+        return True
+    left, right = one.squeeze(), other.squeeze()
+    if sorted(left.shape) != sorted(right.shape):
+        return False
+    orders = (order for order in itertools.permutations(range(right.dim())) if right.permute(order).shape == left.shape)
+    return any(_far(left, right.permute(order)) <= within for order in orders)
+
+
+def _far(one: Tensor, other: Tensor) -> float:
+    return float(apart(one, other).max())
 
 
 def _made_otherwise(

@@ -9,7 +9,7 @@ from torch import nn
 
 from veriformer.case import Case
 from veriformer.comparison.made import Call, Made, Setting
-from veriformer.comparison.parting import Named
+from veriformer.comparison.parting import Named, arranged_alike
 from veriformer.comparison.sharing import Sharing
 from veriformer.comparison.states import differences
 from veriformer.comparison.trial import Differs, Trial
@@ -122,13 +122,12 @@ class Roles:
                 return lambda _: ""
             reference = reference.double().eval()
             copied(held, reference)
-            known = [(point.values.flatten().sort().values, point.name) for point in named_points(reference, inputs)]
+            known = [(point.values, point.name) for point in named_points(reference, inputs)]
         except (SubjectError, Unsupported, NotChecked, ValueError, RuntimeError):
             pass  # it is only a name
 
         def name(values: torch.Tensor) -> str:
-            flat = values.flatten().double().sort().values
-            near = (said for other, said in known if other.numel() == flat.numel() and _close(flat, other))
+            near = (said for other, said in known if arranged_alike(values, other, 1e-9 * float(other.abs().max())))
             return next(near, "")
 
         return name
@@ -195,7 +194,3 @@ def _with(case: Case, name: str, size: int, *, together: bool) -> Case:
     if name == "q_len" and together:
         return dataclasses.replace(case, q_len=size, k_len=size)
     return dataclasses.replace(case, **{name: size})  # type: ignore[arg-type]  # a size
-
-
-def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return bool(((one - other).abs() <= 1e-9 * max(float(other.abs().max()), 1e-300)).all())
