@@ -1,0 +1,160 @@
+"""Models of transformers as subjects: any causal, masked or encoder-decoder class by name, ``transformers:LlamaForCausalLM``.
+
+What is translated: masks are whole numbers there; logits stand in an output; positions count real tokens only where they are passed,
+as ``generate`` passes them; a cache is passed, changed in place, and comes back with the output.
+"""
+
+import copy
+import importlib
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from veriformer.adapters.transformers_claims import claims_of
+from veriformer.adapters.transformers_configs import tiny
+from veriformer.declaration import Declaration
+from veriformer.steps import Steps
+from veriformer_spec.config import Config, validated
+from veriformer_spec.role import Role
+
+transformers = importlib.import_module("transformers")  # untyped, and too large for a type checker to follow
+transformers.logging.set_verbosity_error()
+auto = importlib.import_module("transformers.models.auto.modeling_auto")
+
+ROLES = {
+    Role.ENCODER_DECODER: "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",  # first: some of them are listed as masked models too
+    Role.CAUSAL_LM: "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    Role.MASKED_LM: "MODEL_FOR_MASKED_LM_MAPPING_NAMES",
+}
+"""Where transformers lists the classes of each role."""
+
+LISTED = (
+    "GPT2LMHeadModel", "GPTNeoXForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "Qwen3ForCausalLM", "Gemma2ForCausalLM",
+    "OPTForCausalLM", "FalconForCausalLM", "BloomForCausalLM", "BertForMaskedLM", "T5ForConditionalGeneration",
+    "BartForConditionalGeneration",
+)  # fmt: skip
+"""What ``veriformer check transformers`` judges."""
+
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "": {},
+    "eager": {"attn_implementation": "eager"},
+}
+
+
+class Models(Mapping[str, Declaration]):
+    """Every class by its name, with options after a blank; iteration gives what is judged where the library alone is named."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(LISTED)
+
+    def __len__(self) -> int:
+        return len(LISTED)
+
+    def __getitem__(self, name: str) -> Declaration:
+        class_name, _, option = name.partition(" ")
+        role = next((role for role, names in classes().items() if class_name in names), None)
+        if role is None or option not in OPTIONS:
+            raise KeyError(name)
+        return declaration(name, getattr(transformers, class_name), role, OPTIONS[option])
+
+    @property
+    def more(self) -> Sequence[str]:
+        """Every class that is answered to."""
+        return [name for names in classes().values() for name in names]
+
+
+def classes() -> Mapping[Role, Sequence[str]]:
+    """The names of the classes of each role."""
+    return {role: list(dict.fromkeys(getattr(auto, table).values())) for role, table in ROLES.items()}
+
+
+def subjects() -> Mapping[str, Declaration]:
+    """Every class by its name."""
+    return Models()
+
+
+def declaration(name: str, model: Any, role: Role, options: Mapping[str, Any]) -> Declaration:
+    """One class of transformers."""
+    own = {"is_decoder": True} if role is Role.CAUSAL_LM and "is_decoder" in fields(model) else {}
+
+    def build(config: Config) -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs = tiny(model, config, **own)
+            theirs._attn_implementation = options.get("attn_implementation", "sdpa")  # noqa: SLF001  # the constructor's own way in
+            return model(theirs), CALLS[role]
+
+    claims = claims_of(model, role)
+    if role is Role.CAUSAL_LM:
+        sides = ("right", "left", "interior") if takes_positions(model) else ("right",)
+        claims |= {"cache": True, "padding_sides": sides}
+    return Declaration(
+        name=name,
+        role=role,
+        build=build,
+        claims=validated(role, claims),
+        steps=STEPS if role is Role.CAUSAL_LM else None,
+    )
+
+
+def fields(model: Any) -> Mapping[str, Any]:
+    """What the configuration of a class is made of."""
+    return inspect.signature(model.config_class.__init__).parameters
+
+
+def takes_positions(model: Any) -> bool:
+    """Whether the class may be told where each token stands."""
+    return "position_ids" in inspect.signature(model.forward).parameters
+
+
+def masked(module: nn.Module, mask: Tensor | None, new: int) -> dict[str, Tensor]:
+    """The mask over past and new tokens, and where the last ``new`` of them stand among the real ones."""
+    if mask is None:
+        return {}
+    places = (mask.long().cumsum(1) - 1).clamp(min=0)[:, mask.shape[1] - new :]
+    return {"attention_mask": mask.long(), **({"position_ids": places} if takes_positions(type(module)) else {})}
+
+
+def causal(module: Any, ids: Tensor, mask: Tensor | None = None) -> Any:
+    """Logits of a causal model in one pass."""
+    return module(input_ids=ids, **masked(module, mask, ids.shape[1]), use_cache=False).logits
+
+
+def masked_lm(module: Any, ids: Tensor, mask: Tensor | None = None, segments: Tensor | None = None) -> Any:
+    """Logits of a masked model."""
+    more = {} if segments is None else {"token_type_ids": segments}
+    return module(input_ids=ids, attention_mask=None if mask is None else mask.long(), **more).logits
+
+
+def encoder_decoder(
+    module: Any, source: Tensor, target: Tensor, source_mask: Tensor | None = None, target_mask: Tensor | None = None
+) -> Any:
+    """Logits of an encoder-decoder at every target position."""
+    masks = {"attention_mask": source_mask, "decoder_attention_mask": target_mask}
+    said = {name: mask.long() for name, mask in masks.items() if mask is not None}
+    return module(input_ids=source, decoder_input_ids=target, use_cache=False, **said).logits
+
+
+CALLS: Mapping[Role, Callable[..., Any]] = {
+    Role.CAUSAL_LM: causal,
+    Role.MASKED_LM: masked_lm,
+    Role.ENCODER_DECODER: encoder_decoder,
+}
+
+
+def step(module: Any, ids: Tensor, mask: Tensor | None, past: Any) -> tuple[Tensor, Any]:
+    """The logits at the new ids; the cache is changed in place."""
+    output = module(input_ids=ids, **masked(module, mask, ids.shape[1]), past_key_values=past, use_cache=True)
+    return output.logits, output.past_key_values
+
+
+def reorder(_: nn.Module, past: Any, rows: Tensor) -> Any:
+    """As beam search does it."""
+    past.reorder_cache(rows)
+    return past
+
+
+STEPS = Steps(start=lambda *_: None, step=step, reorder=reorder, copy=lambda _, past: copy.deepcopy(past))
