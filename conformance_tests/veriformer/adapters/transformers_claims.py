@@ -1,7 +1,7 @@
 """What a class of transformers claims: read off a configuration and the parts of a model without weights, and said where that fails."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,12 +19,23 @@ ACTIVATIONS = {
 GATED = {"gelu": "geglu", "gelu-tanh": "geglu", "relu": "reglu", "silu": "swiglu"}
 GATES = ("gate_proj", "gate_up_proj", "wi_0")
 """What a second projection that multiplies the first is called."""
-NORM_FIRST = ("mbart", "pegasus", "blenderbot", "m2m_100", "t5", "mt5", "umt5", "longt5", "roberta-prelayernorm", "modernbert")
+NORM_FIRST = (
+    "mbart",
+    "pegasus",
+    "blenderbot",
+    "m2m_100",
+    "t5",
+    "mt5",
+    "umt5",
+    "longt5",
+    "roberta-prelayernorm",
+    "modernbert",
+)
 """Families that normalise before each sublayer, among those whose relatives do so after it."""
 
 FAMILIES: Mapping[str, Mapping[str, Any]] = {
-    "bloom": {"positions": "alibi", "embedding_norm": True},
-    "mpt": {"positions": "alibi"},
+    "bloom": {"positions": "alibi", "embedding_norm": True, "activation": "gelu-tanh", "computes_in": "float32"},
+    "mpt": {"positions": "alibi", "activation": "gelu", "computes_in": "float32"},
     "cohere": {"normalization": "layer", "norm_bias": False, "rotary_pairing": "adjacent"},
     "gptj": {"rotary_pairing": "adjacent"},
     "gpt_neo": {"scale": "none"},
@@ -34,8 +45,18 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "qwen3": {"query_key_norm": "rms"},
     "bert": {"embedding_norm": True, "head": "transform", "segments": True},
     "bart": {"embedding_norm": True},
+    "falcon": {"activation": "gelu"},
 }
 """What no name of a field or a part tells, by ``model_type``."""
+
+BEYOND: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("gpt_neox", "gptj", "codegen", "falcon", "phi", "cohere", "stablelm"), "sublayers that stand side by side"
+    ),
+    "gemma2": "norms after the sublayers too, and capped logits",
+    "gemma": "GELU's tanh form in a gated network",
+}
+"""What no claim can say, by ``model_type``."""
 
 
 def claims_of(model: Any, role: Role) -> dict[str, Any]:
@@ -63,7 +84,9 @@ def claims_of(model: Any, role: Role) -> dict[str, Any]:
     if claims["positions"] == "rotary":
         claims["rotary_base"] = _rotary_base(theirs)
         claims["computes_in"] = "float32"
-    activation = ACTIVATIONS.get(str(_first(theirs, "hidden_act", "hidden_activation", "activation_function", "dense_act_fn")))
+    activation = ACTIVATIONS.get(
+        str(_first(theirs, "hidden_act", "hidden_activation", "activation_function", "dense_act_fn"))
+    )
     if activation:
         gated = any(name.rpartition(".")[2] in GATES for name, _ in parts)
         claims["activation"] = GATED.get(activation, activation) if gated else activation
@@ -96,13 +119,10 @@ def _rotary_base(theirs: Any) -> float:
 def _default_eps(kind: Any) -> float:
     from veriformer.adapters.transformers_configs import SPELLINGS
 
-    return float(next((value for name in SPELLINGS["eps"] if isinstance(value := getattr(kind(), name, None), float)), 1e-5))
+    return float(
+        next((value for name in SPELLINGS["eps"] if isinstance(value := getattr(kind(), name, None), float)), 1e-5)
+    )
 
 
 def _first(theirs: Any, *names: str) -> object:
     return next((getattr(theirs, name) for name in names if hasattr(theirs, name)), None)
-
-
-def widths(theirs: Any) -> Iterator[str]:
-    """The kinds of layer that a configuration names, such as ``sliding_attention``."""
-    yield from getattr(theirs, "layer_types", None) or ()

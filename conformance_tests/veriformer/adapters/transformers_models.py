@@ -5,6 +5,7 @@ as ``generate`` passes them; a cache is passed, changed in place, and comes back
 """
 
 import copy
+import dataclasses
 import importlib
 import inspect
 import warnings
@@ -13,11 +14,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from veriformer.adapters.transformers_claims import claims_of
+from veriformer.adapters.transformers_claims import BEYOND, claims_of
 from veriformer.adapters.transformers_configs import tiny
 from veriformer.declaration import Declaration
 from veriformer.steps import Steps
-from veriformer_spec.config import Config, validated
+from veriformer_spec.config import PADDING_SIDES, Config, validated
 from veriformer_spec.role import Role
 
 transformers = importlib.import_module("transformers")  # untyped, and too large for a type checker to follow
@@ -32,16 +33,56 @@ ROLES = {
 """Where transformers lists the classes of each role."""
 
 LISTED = (
-    "GPT2LMHeadModel", "GPTNeoXForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "Qwen3ForCausalLM", "Gemma2ForCausalLM",
-    "OPTForCausalLM", "FalconForCausalLM", "BloomForCausalLM", "BertForMaskedLM", "T5ForConditionalGeneration",
-    "BartForConditionalGeneration",
+    "GPT2LMHeadModel", "GPT2LMHeadModel eager", "GPTNeoXForCausalLM", "GPTNeoXForCausalLM sequential",
+    "LlamaForCausalLM", "LlamaForCausalLM eager", "LlamaForCausalLM static",
+    "MistralForCausalLM", "MistralForCausalLM sliding", "MistralForCausalLM sliding eager", "MistralForCausalLM sliding static",
+    "Qwen3ForCausalLM", "Qwen3ForCausalLM sliding", "Gemma2ForCausalLM", "Gemma2ForCausalLM sliding",
+    "OPTForCausalLM", "FalconForCausalLM", "FalconForCausalLM sequential", "BloomForCausalLM",
+    "BertForMaskedLM", "BertForMaskedLM eager", "T5ForConditionalGeneration", "T5ForConditionalGeneration eager",
+    "BartForConditionalGeneration", "BartForConditionalGeneration eager",
 )  # fmt: skip
 """What ``veriformer check transformers`` judges."""
 
-OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "": {},
-    "eager": {"attn_implementation": "eager"},
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Option:
+    """What a word after the class's name changes.
+
+    Attributes:
+        fields: of the configuration, as far as the class has them; a function is given ours.
+        claims: made besides, or in place of others.
+        attention: the implementation of attention; empty leaves it to the class.
+        static: whether the cache has its full length from the beginning.
+        says: whether it takes away what no claim can say.
+    """
+
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    claims: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    attention: str = ""
+    static: bool = False
+    says: bool = False
+
+
+OPTIONS: Mapping[str, Option] = {
+    "eager": Option(attention="eager"),
+    "static": Option(static=True),
+    "sliding": Option(
+        fields={
+            "sliding_window": lambda config: config.window,
+            "layer_types": lambda config: ["sliding_attention"] * config.layers,
+            "use_sliding_window": True,
+        },
+        claims={
+            "sliding_window": True,
+            "padding_sides": ("right", "left"),
+        },  # windows count padding between words, as cells do
+    ),
+    "sequential": Option(
+        fields={"use_parallel_residual": False, "parallel_attn": False, "multi_query": False},
+        says=True,
+    ),
 }
+"""Words that may stand after a class's name, any of them together."""
 
 
 class Models(Mapping[str, Declaration]):
@@ -54,11 +95,11 @@ class Models(Mapping[str, Declaration]):
         return len(LISTED)
 
     def __getitem__(self, name: str) -> Declaration:
-        class_name, _, option = name.partition(" ")
+        class_name, *words = name.split()
         role = next((role for role, names in classes().items() if class_name in names), None)
-        if role is None or option not in OPTIONS:
+        if role is None or not set(words) <= OPTIONS.keys():
             raise KeyError(name)
-        return declaration(name, getattr(transformers, class_name), role, OPTIONS[option])
+        return declaration(name, getattr(transformers, class_name), role, [OPTIONS[word] for word in words])
 
     @property
     def more(self) -> Sequence[str]:
@@ -76,33 +117,40 @@ def subjects() -> Mapping[str, Declaration]:
     return Models()
 
 
-def declaration(name: str, model: Any, role: Role, options: Mapping[str, Any]) -> Declaration:
+def declaration(name: str, model: Any, role: Role, options: Sequence[Option]) -> Declaration:
     """One class of transformers."""
-    own = {"is_decoder": True} if role is Role.CAUSAL_LM and "is_decoder" in fields(model) else {}
+    decodes = {"is_decoder": True} if role is Role.CAUSAL_LM else {}
+    chosen = {**decodes, **{key: value for each in options for key, value in each.fields.items()}}
+    attention = next(
+        (each.attention for each in options if each.attention), "sdpa" if supports_sdpa(model) else "eager"
+    )
 
     def build(config: Config) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            theirs = tiny(model, config, **own)
-            theirs._attn_implementation = options.get("attn_implementation", "sdpa")  # noqa: SLF001  # the constructor's own way in
+            theirs = tiny(model, config, **chosen)
+            theirs._attn_implementation = attention  # noqa: SLF001  # as from_pretrained does
             return model(theirs), CALLS[role]
 
     claims = claims_of(model, role)
     if role is Role.CAUSAL_LM:
-        sides = ("right", "left", "interior") if takes_positions(model) else ("right",)
-        claims |= {"cache": True, "padding_sides": sides}
+        claims |= {"cache": True, "padding_sides": PADDING_SIDES if takes_positions(model) else ("right",)}
+    for each in options:
+        claims |= each.claims
+    steps = dataclasses.replace(STEPS, start=static_cache) if any(each.static for each in options) else STEPS
     return Declaration(
         name=name,
         role=role,
         build=build,
         claims=validated(role, claims),
-        steps=STEPS if role is Role.CAUSAL_LM else None,
+        steps=steps if role is Role.CAUSAL_LM else None,
+        beyond="" if any(each.says for each in options) else BEYOND.get(model.config_class.model_type, ""),
     )
 
 
-def fields(model: Any) -> Mapping[str, Any]:
-    """What the configuration of a class is made of."""
-    return inspect.signature(model.config_class.__init__).parameters
+def supports_sdpa(model: Any) -> bool:
+    """Whether the class says that torch's own kernel serves it."""
+    return bool(model._supports_sdpa)  # noqa: SLF001  # there is no public way to ask
 
 
 def takes_positions(model: Any) -> bool:
@@ -155,6 +203,11 @@ def reorder(_: nn.Module, past: Any, rows: Tensor) -> Any:
     """As beam search does it."""
     past.reorder_cache(rows)
     return past
+
+
+def static_cache(module: Any, _: int, longest: int) -> Any:
+    """A cache of its full length from the beginning, as ``cache_implementation="static"`` makes it."""
+    return transformers.StaticCache(config=module.config, max_cache_len=longest)
 
 
 STEPS = Steps(start=lambda *_: None, step=step, reorder=reorder, copy=lambda _, past: copy.deepcopy(past))
