@@ -54,9 +54,10 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "phi": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0}},
     "gptj": {"rotary_dim": lambda config: config.d_head},
     "codegen": {"rotary_dim": lambda config: config.d_head},
-    **dict.fromkeys(
-        COUNT_BEHIND_PADDING, {"max_position_embeddings": lambda config: config.max_len + config.pad_id + 1}
-    ),
+    **{
+        family: {"max_position_embeddings": lambda config: config.max_len + config.pad_id + 1}
+        for family in COUNT_BEHIND_PADDING
+    },
 }
 """What one family alone needs, by ``model_type``; a function is given the config."""
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from veriformer.adapters.transformers_claims import BEYOND, claims_of
@@ -126,6 +127,8 @@ def declaration(name: str, model: Any, role: Role, options: Sequence[Option]) ->
     )
 
     def build(config: Config) -> object:
+        if attention == "eager" and torch.get_default_dtype() is torch.float64 and weighs_in_float32(model):
+            raise TypeError("eager attention gives NaN in float64 where a row sees nothing: docs/findings")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             theirs = tiny(model, config, **chosen)
@@ -150,6 +153,12 @@ def declaration(name: str, model: Any, role: Role, options: Sequence[Option]) ->
         steps=steps if claims.get("cache") else None,
         beyond="" if any(each.says for each in options) else BEYOND.get(model.config_class.model_type, ""),
     )
+
+
+def weighs_in_float32(model: Any) -> bool:
+    """Whether eager attention takes its softmax in float32, where the number that hides a key in float64 is infinite."""
+    attention = getattr(inspect.getmodule(model), "eager_attention_forward", None)
+    return attention is not None and "dtype=torch.float32" in inspect.getsource(attention)
 
 
 def supports_sdpa(model: Any) -> bool:
