@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from veriformer.adapters import libraries
 from veriformer.declaration import ATTRIBUTE, Declaration, Fixed, Weights, require_steps, role_named
 from veriformer.errors import CannotLoad, UsageError
 from veriformer.request import nearest
@@ -156,6 +157,9 @@ class Target:
             UsageError: it names nothing, or what it names is no subject.
             CannotLoad: it cannot be imported.
         """
+        library, _, subject_name = self.text.partition(":")
+        if libraries.known(library):
+            return [self._found(each, each.name) for each in libraries.subjects_of(library, subject_name.strip())]
         if ":" not in self.text:
             return [self._found(each, each.name) for each in _built_in(self.text)]
         where, _, name = self.text.rpartition(":")
@@ -177,11 +181,12 @@ def _built_in(name: str) -> Sequence[Declaration]:
     if not declarations:
         if name.endswith(".py") or Path(name).exists():
             raise UsageError(f"{name}: say which function builds the subject, as in {name}:build")
-        close = nearest(name, builtin.names())
+        close = nearest(name, [*builtin.names(), *libraries.names()])
         hint = (
             close
             if close.startswith("did you")
-            else "a target reads file.py:name, package.module:name, or is one of reference, torch.nn"
+            else "a target reads file.py:name, package.module:name, library:Name, or is one of reference, torch.nn, "
+            + ", ".join(libraries.names())
         )
         raise UsageError(f"{name!r} is no built-in subject; {hint}")
     return declarations
