@@ -13,6 +13,7 @@ Answer = Mapping[str, Tensor]
 """Numbers by the name of what they are, in float64 on the CPU; ``RAISED`` alone where asking raised."""
 
 RAISED = "raised"
+"""The one part of the answer of a call that raised; its number says what kind of exception it was."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,8 @@ def apart(got: Answer, expected: Answer, dtype: torch.dtype, envelope: Envelope 
     """
     if got.keys() != expected.keys():
         return APART
+    if RAISED in got:
+        return NOTHING
     largest = NOTHING
     floor = max((tolerance.floor(wanted, dtype) for wanted in expected.values() if wanted.numel()), default=0.0)
     for name, wanted in expected.items():

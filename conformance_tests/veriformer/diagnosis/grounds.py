@@ -160,7 +160,9 @@ class Ground:
 
 
 def _names(function: object) -> dict[str, torch.Size]:
-    return {name: each.shape for name, each in function.named_parameters()} if isinstance(function, nn.Module) else {}
+    if not isinstance(function, nn.Module):
+        return {}
+    return {name: each.shape for name, each in function.named_parameters(remove_duplicate=False)}
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ import msgspec
 import torch
 
 from veriformer.diagnosis import candidates, naming, pairs, ranking, signature
+from veriformer.diagnosis.answers import NOTHING
 from veriformer.diagnosis.candidates import Candidate
 from veriformer.diagnosis.grounds import Grounds, has_weights, possible_case
 from veriformer.diagnosis.probes import probes_of
@@ -21,7 +22,7 @@ from veriformer.diagnosis.weighing import (
 )
 from veriformer.diagnosis.where import first_departure
 from veriformer.errors import Unsupported
-from veriformer.mapping import Understood
+from veriformer.mapping import NotUnderstood, Understood
 from veriformer.outcome import NotChecked, SubjectError
 from veriformer.subjects import Subject
 from veriformer.understanding import understood
@@ -74,7 +75,7 @@ def _compared(subject: Subject, failed: frozenset[str], most_pairs: int, *, symm
         if not comparison.probes:
             raise NotChecked("no probe could be asked")
         if not comparison.departing:
-            return naming.said(grounds.basis, [], NOTHING_DEPARTS)
+            return _found_with_the_weights(subject, grounds) or naming.said(grounds.basis, [], NOTHING_DEPARTS)
         found = [each for each in ranking.exact(comparison, singles(comparison)) if _believed(comparison, each, failed)]
         if found:
             return _named(comparison, found, failed)
@@ -85,6 +86,17 @@ def _compared(subject: Subject, failed: frozenset[str], most_pairs: int, *, symm
     if found:
         return _named(best, found, failed)
     return naming.nearest(best.grounds.basis, ranking.nearest(best, everything), len(best.departing))
+
+
+def _found_with_the_weights(subject: Subject, grounds: Grounds) -> Diagnosis | None:
+    """The fault with which the weights were found and verified: one that leaves a parameter out is a right function without it."""
+    if grounds.basis != "weights" or subject.declaration.weights is not None or not subject.declaration.has_module:
+        return None
+    found = understood(subject)
+    if isinstance(found, NotUnderstood) or not found.variant.faults:
+        return None
+    match = Match(Candidate(found.variant.claims, found.variant.faults), NOTHING, 0, 0)
+    return naming.named(grounds.basis, [match], subject.claims, exact=True)
 
 
 def _believed(comparison: Comparison, match: Match, failed: frozenset[str]) -> bool:
@@ -167,6 +179,9 @@ def _mapped_as(subject: Subject) -> Candidate | None:
 
 def certain(subject: Subject, found: Sequence[Match], comparison: Comparison) -> bool:
     """Whether what was found may be called exact."""
-    if subject.dtype not in EXACT or not all(comparison.speaks(each.candidate) for each in found):
+    if subject.dtype not in EXACT:
         return False
+    if not all(comparison.speaks(each.candidate) for each in found):
+        # nothing but exceptions: enough for a name where one candidate alone raises the same ones there, and nowhere else
+        return len(found) == 1 and comparison.raises_alike(found[0].candidate)
     return subject.rounds_to is torch.float64 or comparison.one_function([each.candidate for each in found])

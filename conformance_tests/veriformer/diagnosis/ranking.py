@@ -19,6 +19,7 @@ from veriformer.reach import tracing
 _TABLES: "OrderedDict[object, dict[str, Answer | None]]" = OrderedDict()
 """What candidates answer, by ground and probe: the same for every subject of one role with the same claims and weights."""
 _MOST_TABLES = 256
+NO_NUMBER = torch.zeros(0)
 _CALLED: dict[object, frozenset[str]] = {}
 """The functions of the reference that a correct run calls, by role, claims and probe."""
 
@@ -186,6 +187,15 @@ class Comparison:
         return any(
             RAISED not in self.theirs[probe.name] and self.distance(candidate, probe).equal for probe in self.departing
         )
+
+    def raises_alike(self, candidate: Candidate) -> bool:
+        """Whether the same kind of exception comes from both wherever the subject departs."""
+        for probe in self.departing:
+            answer = self.answer(candidate, probe)
+            theirs = self.theirs[probe.name]
+            if answer is None or RAISED not in theirs or not torch.equal(theirs[RAISED], answer.get(RAISED, NO_NUMBER)):
+                return False
+        return bool(self.departing)
 
 
 def exact(comparison: Comparison, candidates: Iterable[Candidate]) -> list[Match]:
