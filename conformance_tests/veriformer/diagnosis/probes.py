@@ -21,7 +21,7 @@ from veriformer.errors import UsageError
 from veriformer.inputs import Inputs, generator
 from veriformer.masks import Mask, causal_grid
 from veriformer.subjects import Subject
-from veriformer_spec.role import ATTENDING, CROSS_ATTENDING, FUNCTIONS, MODELS, Role
+from veriformer_spec.role import ATTENDING, CROSS_ATTENDING, FUNCTIONS, MODELS, PROJECTED, Role
 
 Ask = Callable[[Side], dict[str, Tensor]]
 
@@ -77,12 +77,13 @@ def probes_of(subject: Subject) -> list[Probe]:
         return own_calls.probes_of(subject)
     calls = list(_calls(subject))
     found = [_forward(name, inputs, keep) for name, inputs, keep in calls]
-    if subject.role in MODELS:
-        for factor in (6.0, 200.0):
-            found += [
-                _forward(f"{name}, weights times {factor:g}", inputs, keep, Setting(factor=factor))
-                for name, inputs, keep in calls[:2]
-            ]
+    if subject.role in (*MODELS, *PROJECTED):  # behind a norm large inputs make no large scores, and large weights do
+        loud = [call for call in calls if call[0] in ("plain", "mask padding")]
+        found += [
+            _forward(f"{name}, weights times {factor:g}", inputs, keep, Setting(factor=factor))
+            for name, inputs, keep in loud
+            for factor in (6.0, 200.0)
+        ]
     other = _other_sizes(subject)
     if other:
         sizes: dict[str, Any] = dict(other)

@@ -14,15 +14,19 @@ from veriformer.diagnosis.candidates import Candidate
 from veriformer.diagnosis.inquiry import inquire
 from veriformer.faults.catalogue import FAULTS
 from veriformer.faults.fault import Fault, Planted, patched
+from veriformer.faults.same_as import READ
 from veriformer.preflight import prepared
 from veriformer.subjects import Subject
 from veriformer.verdict import Diagnosis
 from veriformer_spec.role import Role
 
-OUTCOMES = ("named", "subset", "not exact", "equal", "unnamed", "guess", "claim", "wrong")
+OUTCOMES = ("named", "subset", "not exact", "equal", "unnamed", "guess", "claim", "wrong", "elsewhere", "doubted")
 """Exactly named; exactly named as a part of what was planted, which hides the rest; the truth is among what is said to be near; equal
 to the specification wherever it was asked; without a name; guessed from clauses; another legal claim that it equals;
-and exactly named as what it is not."""
+exactly named as what it is not; equal, as it shows on other devices or in narrower dtypes alone; and, of builds of which somebody
+only read that they are the same as something planted, not confirmed to be."""
+_ELSEWHERE = frozenset({"device", "numerics"})
+"""Chapters whose clauses run on other devices and in other dtypes than the diagnosis."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +36,13 @@ class Trial:
     Attributes:
         truth: the ids of the faults in it; one entry that is a claim, such as ``norm=pre``, where it is one. Empty where it equals
             nothing that is catalogued.
+        read: whether somebody only read that the subject is that.
     """
 
     name: str
     truth: frozenset[str]
     subject: Callable[[], Declaration]
+    read: bool = False
 
 
 def of_catalogue(ids: Sequence[str], role: str = "") -> list[Trial]:
@@ -47,7 +53,8 @@ def of_catalogue(ids: Sequence[str], role: str = "") -> list[Trial]:
             if (not ids or fault.id in ids) and role in ("", declaration.role):
                 place = f"{declaration.role} {sorted(declaration.claims.items(), key=str)}"
                 name = declaration.name if not fault.foreign else f"{fault.id}: {declaration.name}"
-                found.append((place, Trial(name, frozenset({truth}), functools.partial(_itself, declaration))))
+                read = declaration.name in READ.get(fault.id, {})
+                found.append((place, Trial(name, frozenset({truth}), functools.partial(_itself, declaration), read)))
     return [trial for _, trial in sorted(found, key=lambda each: each[0])]
 
 
@@ -142,6 +149,14 @@ def _also_called(fault: str, role: Role, claims: tuple[tuple[str, object], ...])
 
 def outcome(trial: Trial, diagnosis: Diagnosis) -> str:
     """One of ``OUTCOMES``."""
+    found = _outcome(trial, diagnosis)
+    clauses = [clause for each in trial.truth if each in FAULTS for clause in FAULTS[each].clauses]
+    if found == "equal" and clauses and {clause.chapter for clause in clauses} <= _ELSEWHERE:
+        return "elsewhere"
+    return "doubted" if trial.read and found not in ("named", "wrong") else found
+
+
+def _outcome(trial: Trial, diagnosis: Diagnosis) -> str:
     findings = diagnosis.findings
     said = {frozenset((*each.claims, *each.faults)) for each in findings}
     said |= {frozenset(same.split(" and ")) for each in findings for same in each.same}

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 CHECKED: Mapping[str, Mapping[str, str]] = {
     "scale-by-d-model": {"root_of_the_model_size": "scaled-by-the-model-size"},
     "prescaled-query-in-fused-kernel": {"scaled_before_a_kernel_that_scales": "scaled-twice"},
-    "exp-of-raw-scores": {"exponentials_of_raw_scores": "softmax-unstabilised"},
     "kernel-given-the-key-twice": {"kernel_called_with_the_key_twice": "key-for-value"},
     "softmax-without-dim": {"legacy_softmax_axis": "softmax-over-heads"},
     "beginners-self-attention": {"beginner_with_softmax_over_queries": "softmax-over-queries"},
@@ -23,10 +22,6 @@ CHECKED: Mapping[str, Mapping[str, str]] = {
     "keys-viewed-with-the-query-length": {"length_of_the_query": "keys-reshaped-to-the-querys-length"},
     "cap-in-the-wrong-place": {"cap_forgotten_by_a_kernel": "cap-claimed-only"},
     "values-or-memory-from-the-wrong-side": {"decoder_with_values_of_its_own": "values-from-the-decoder"},
-    "mask-forgotten-outside-training": {
-        "mask_in_training_only": "mask-ignored",
-        "mask_in_training_only_in_a_layer": "mask-ignored",
-    },
     "flag-overridden-by-mask": {"kernel_flag_beside_a_mask": "causal-dropped-under-a-mask"},
     "band-in-place-of-triangle": {"banded": "causal-window"},
     "diagonal-off-by-one": {"one_step_into_the_future": "causal-one-too-many"},
