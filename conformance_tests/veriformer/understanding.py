@@ -155,7 +155,9 @@ def write(instance: Instance, values: Mapping[str, Tensor], *, faulty: bool = Fa
         each.copy_(torch.arange(start, start + each.numel(), dtype=torch.float64).reshape(each.shape))
         start += each.numel()
     try:
-        places = {name: each.detach().double().cpu().clone() for name, each in mapped_weights(instance, faulty=faulty).items()}
+        places = {
+            name: each.detach().double().cpu().clone() for name, each in mapped_weights(instance, faulty=faulty).items()
+        }
     finally:
         for each, value in zip(parameters, before, strict=True):
             each.copy_(value)

@@ -64,13 +64,7 @@ def _show_tokens(console: Console, name: str, tokens: Sequence[str], trace: Trac
 
 
 def _show_step(console: Console, step: Step, *, verbose: bool) -> None:
-    own = (
-        ""
-        if step.own is None
-        else f"  [in the subject: {step.own}]"
-        if step.own
-        else "  [not in the subject]"
-    )
+    own = "" if step.own is None else f"  [in the subject: {step.own}]" if step.own else "  [not in the subject]"
     console.print(
         Padding(
             Text.assemble((step.point.name, "bold"), f"  {step.shape}", (f"  {step.summary}{own}", "dim")), (0, 0, 0, 4)
