@@ -30,6 +30,10 @@ UNTRAINED: Final = (
     "The weights are random (seed {seed}): nothing here was trained, so what it looks at and what it expects means nothing. "
     "The way is the real one."
 )
+AS_BUILT: Final = (
+    "The weights are those that it was built with (seed {seed}). Nothing was trained here: where they are random, what it looks at and what "
+    "it expects means nothing."
+)
 LIKELY = 3
 ROLES = tuple(role for role in ATTENDING if role not in (Role.ATTENTION, Role.ADDITIVE_ATTENTION))
 
@@ -71,7 +75,8 @@ def follow(
         subject = Subject(declaration)
         inputs, instance, target = _prepared(subject, words, number)
         held = weights_if_known(instance, faulty=True)
-        notes = [UNTRAINED.format(seed=number), words.said, *_on_inputs(declaration, words, target)]
+        weights = UNTRAINED if reference else AS_BUILT
+        notes = [weights.format(seed=number), words.said, *_on_inputs(declaration, words, target)]
         if held is None:
             return _unknown(words, instance, inputs, target, notes, number)
         model = build(role, instance.config)
