@@ -99,6 +99,14 @@ def test_what_lies_beside_comes_first(mine: ModuleType) -> None:
     assert other.name == "LayerNorm" and Path(other.file).is_absolute()
 
 
+def test_a_build_function_of_this_package_is_told_where_there_is_no_class(mine: ModuleType) -> None:
+    """What stands between a user's class and the suite is nothing that the user can mend."""
+    from veriformer.places import _place
+
+    assert lines(_place, mine.Layer()) == [("class", "functional.py", 14)]
+    assert [what for what, _, _ in lines(_place)] == ["build"]
+
+
 def test_what_is_wrapped_is_looked_into(mine: ModuleType) -> None:
     """What compiles a module has no place of its own."""
     assert lines(None, torch.compile(mine.Layer(), backend="eager")) == [("class", "functional.py", 14)]

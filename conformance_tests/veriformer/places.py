@@ -13,11 +13,14 @@ from veriformer.verdict import Place
 _WRAPPED = ("_orig_mod", "module")
 """Where torch.compile and the parallel wrappers keep what they wrap."""
 
+_OWN = Path(__file__).resolve().parent
+
 
 def places_of(build: Any, module: Any) -> list[Place]:
     """The class of what was built, and the build function, as far as either can be found; what is typed in a shell cannot.
 
-    What lies below the folder of the run comes first: whoever judges ``torch.nn.LayerNorm`` through an adapter wrote the adapter.
+    What lies below the folder of the run comes first: whoever judges ``torch.nn.LayerNorm`` through an adapter wrote the adapter. A build
+    function of this package is told only where there is no class.
 
     Args:
         module: what ``build`` built; None where it built a bare function.
@@ -26,6 +29,8 @@ def places_of(build: Any, module: Any) -> list[Place]:
     with_module = [("class", type(_unwrapped(module)))] if module is not None else []
     for what, thing in (*with_module, ("build", build)):
         place = _place(what, thing)
+        if found and place is not None and Path(place.file).resolve().is_relative_to(_OWN):
+            continue
         if place is not None and all((each.file, each.line) != (place.file, place.line) for each in found):
             found.append(place)
     return sorted(found, key=lambda each: Path(each.file).is_absolute())

@@ -44,6 +44,22 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     place: str = ""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where something is written.
+
+    Attributes:
+        what: ``class`` of what the subject builds, or ``build`` function.
+        name: its name.
+        file: its file: below the folder of the run as a path from there, with slashes; elsewhere in full.
+        line: its first line, from 1.
+    """
+
+    what: str
+    name: str
+    file: str
+    line: int
+
+
 class CaseEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest case that failed, small enough for one screen; with a picture where a page has more room."""
 
@@ -77,22 +93,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     reason: str = ""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where something is written.
-
-    Attributes:
-        what: ``class`` of what the subject builds, or ``build`` function.
-        name: its name.
-        file: its file: below the folder of the run as a path from there, with slashes; elsewhere in full.
-        line: its first line, from 1.
-    """
-
-    what: str
-    name: str
-    file: str
-    line: int
-
-
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="header"):
     """What was judged, by what.
 
@@ -115,8 +115,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     dtype: str
     budget: str
     seed: int
-    notes: list[str] = []
     places: list[Place] = []
+    notes: list[str] = []
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
