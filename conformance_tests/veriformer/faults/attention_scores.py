@@ -48,6 +48,7 @@ SCORES_TRANSPOSED = Fault(
     written="scores = key @ query.transpose(-2, -1)",
     mend="scores = query @ key.transpose(-2, -1)",
     patches=(("attention.scores", _keys_ask),),
+    relabels=True,  # where queries and keys are projections of the same tokens, with the two exchanged
     planted=(Planted(role=Role.ATTENTION), Planted(role=Role.MULTI_HEAD_ATTENTION, claims={"memory": "query"})),
 )
 
