@@ -138,4 +138,4 @@ def _pointing(grid: Tensor, points: str, query: Tensor) -> Tensor:
     if points == "added":
         return torch.zeros(grid.shape, dtype=number, device=grid.device).masked_fill(~grid, -math.inf)
     shown = grid if points.endswith("keeps") else ~grid
-    return shown.to({"True": torch.bool, "1": torch.long, "1.0": number}[points.split()[0]])
+    return shown.to({"True": torch.bool, "1": torch.long, "1.0": number}[points.partition(" ")[0]])

@@ -134,9 +134,7 @@ def found(
         module: as in ``declared``.
         target: what was typed; None asks for it to be found out.
     """
-    declaration = declared(
-        build, role=role, weights=weights, sizes=sizes, steps=steps, claims=claims, module=module
-    )
+    declaration = declared(build, role=role, weights=weights, sizes=sizes, steps=steps, claims=claims, module=module)
     own = build if isinstance(build, Declaration) else getattr(build, ATTRIBUTE, None)
     if target is None:
         target = "" if weights is not None or steps is not None else _typed(declaration.build)
@@ -146,7 +144,9 @@ def found(
     for name, value in declaration.claims.items():
         if name in claims and (own is None or own.claims.get(name) != value):
             options += ["--set", f"{name}={value}"]
-    typed = declaration.sizes if not declaration.assumed else sizes.sizes if sizes else {}  # what was assumed is found again
+    typed = (
+        declaration.sizes if not declaration.assumed else sizes.sizes if sizes else {}
+    )  # what was assumed is found again
     for name, size in typed.items():
         if own is None or own.sizes.get(name) != size:
             options += ["--size", f"{name}={size}"]
@@ -226,11 +226,15 @@ def origin_of(target: Target) -> "tuple[Origin, Path | None]":
         CannotLoad: it cannot be imported.
     """
     if ":" not in target.text:
-        raise UsageError(f"{target.text}: an adapter is written for a class, as in file.py:Class or package.module:Class")
+        raise UsageError(
+            f"{target.text}: an adapter is written for a class, as in file.py:Class or package.module:Class"
+        )
     module, name, where = target._place()  # noqa: SLF001  # as load does it
     made = _attribute(module, name, where)
     if not (isinstance(made, type) and issubclass(made, nn.Module)):
-        raise UsageError(f"{target.text} is no class of modules; an adapter is written for a subclass of torch.nn.Module")
+        raise UsageError(
+            f"{target.text} is no class of modules; an adapter is written for a subclass of torch.nn.Module"
+        )
     if getattr(made, ATTRIBUTE, None) is not None:
         raise UsageError(f"{target.text} is declared already")
     source = Path(where) if where.endswith(".py") else None

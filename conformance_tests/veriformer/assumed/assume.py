@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ from veriformer.outcome import SubjectError
 from veriformer.process_state import restored
 from veriformer.strategies import HEADLESS
 from veriformer_spec.config import Config
-from veriformer_spec.role import LAYERED, LANGUAGE_MODELS, MODELS, Role
+from veriformer_spec.role import LANGUAGE_MODELS, LAYERED, MODELS, Role
 
 REMEDY = "`veriformer init` writes the adapter with this place open"
 
@@ -85,9 +86,15 @@ def _said_of_the_call(draft: Draft, reading: Reading) -> Draft:
     """What forward's names say."""
     if draft.role is Role.MULTI_HEAD_ATTENTION and not reading.memory and "memory" not in draft.claims:
         draft = draft.with_(claims={**draft.claims, "memory": "query"})
-        draft = draft.saying("memory", "query: keys and values come from the queries' tokens", "forward takes one input")
+        draft = draft.saying(
+            "memory", "query: keys and values come from the queries' tokens", "forward takes one input"
+        )
     said = ", ".join(f"{name} = {value}" for name, value in reading.passed.items())
-    return draft.saying("forward", said, "by the parameters' names" if all(name.isidentifier() for name in reading.passed) else "by their order")
+    return draft.saying(
+        "forward",
+        said,
+        "by the parameters' names" if all(name.isidentifier() for name in reading.passed) else "by their order",
+    )
 
 
 def _constructed(draft: Draft, reading: Reading) -> Draft:
@@ -141,7 +148,9 @@ def _ways(draft: Draft, reading: Reading) -> Iterator[Construction]:
     for each in constructions(origin.made, origin.name, role, said, wiring):
         if passes_on(origin.made):
             yield from _passing_on(draft, each, reading)
-        yield dataclasses.replace(each, open=tuple(f"{name} ({wiring.why[name]})" if name in wiring.why else name for name in each.open))
+        yield dataclasses.replace(
+            each, open=tuple(f"{name} ({wiring.why[name]})" if name in wiring.why else name for name in each.open)
+        )
 
 
 def _by_asking(draft: Draft, fields: Fields, reading: Reading) -> Iterator[Construction]:
@@ -181,17 +190,23 @@ def _passing_on(draft: Draft, construction: Construction, reading: Reading) -> I
             listed = ", ".join(f"{name}={value}" for name, value in given.items())
             made = construction.made.removesuffix(")")
             comma = "" if made.endswith("(") else ", "
-            construction = dataclasses.replace(construction, made=f"{made}{comma}{listed})", said={**construction.said, **given})
+            construction = dataclasses.replace(
+                construction, made=f"{made}{comma}{listed})", said={**construction.said, **given}
+            )
         except trying.REFUSALS:
             return
 
 
 def _with(draft: Draft, construction: Construction) -> Draft:
     """With a constructor, and the sizes that it does not take."""
-    said = " ".join([construction.made, construction.settings])
+    said = f"{construction.made} {construction.settings}"
     sizes, claims = dict(draft.sizes), dict(draft.claims)
     draft = draft.with_(made=construction.made, settings=construction.settings, neighbours=construction.neighbours)
-    headed = draft.role not in HEADLESS and "heads" in SHOWN[draft.role] and draft.role not in (Role.ATTENTION, Role.SELF_ATTENTION)
+    headed = (
+        draft.role not in HEADLESS
+        and "heads" in SHOWN[draft.role]
+        and draft.role not in (Role.ATTENTION, Role.SELF_ATTENTION)
+    )
     if headed and "config.heads" not in said and "heads" not in sizes:
         sizes["heads"] = 1
         draft = draft.saying("heads", 1, "the constructor takes no number of heads")
@@ -211,7 +226,7 @@ def _callings(draft: Draft, reading: Reading) -> Iterator[Draft]:
     for each in variants:
         yield each
         if reading.labels and draft.role in LANGUAGE_MODELS:
-            yield each.with_(passed={**each.passed, reading.labels: "ids"})
+            yield each.with_(passed={**each.passed, reading.labels: "ids.contiguous()"})
         if draft.role is Role.ATTENTION:
             yield each.with_(batched=True)
         yield each.with_(sequence_first=True)
@@ -229,7 +244,11 @@ def _running(draft: Draft) -> Draft | None:
     if found is None:
         return None
     how, _ = found
-    return draft.with_(output=how).saying("output", f"the result{how}", "tried: that part has the promised shape") if how else draft
+    return (
+        draft.with_(output=how).saying("output", f"the result{how}", "tried: that part has the promised shape")
+        if how
+        else draft
+    )
 
 
 def _own_sizes(draft: Draft) -> Draft:
@@ -243,7 +262,9 @@ def _own_sizes(draft: Draft) -> Draft:
             draft = draft.saying("d_ff", f"{ratio} * d_model", "built: that is what its matrices have inside")
     if role in LAYERED and "config.layers" not in said and "layers" not in sizes:
         module = _module(draft.with_(sizes=sizes))
-        repeated = [len(each) for each in module.modules() if isinstance(each, nn.ModuleList)] if module is not None else []
+        repeated = (
+            [len(each) for each in module.modules() if isinstance(each, nn.ModuleList)] if module is not None else []
+        )
         sizes["layers"] = max(repeated, default=1)
         draft = draft.saying("layers", sizes["layers"], "built: the constructor takes no number of layers")
     if "config.max_len" not in said and "max_len" not in sizes and role in (*LAYERED, Role.POSITIONAL_ENCODING):
@@ -255,7 +276,7 @@ def _own_sizes(draft: Draft) -> Draft:
     return draft.with_(sizes=sizes)
 
 
-def _module(draft: Draft, **changes: int) -> nn.Module | None:
+def _module(draft: Draft, **changes: Any) -> nn.Module | None:
     trial = Trial(draft)
     return trial.built(trial.case(**changes), own_weights=True).module
 
@@ -269,7 +290,7 @@ def _ratio(draft: Draft) -> int:
             return 0
         shapes = [shape for shape in trying.shapes(module).values() if len(shape) == 2 and d_model in shape]
         into = {max(shape) // d_model for shape in shapes if shape[0] != shape[1] and max(shape) % d_model == 0}
-        back = {shape for shape in shapes}
+        back = set(shapes)
         both = {times for times in into if (times * d_model, d_model) in back and (d_model, times * d_model) in back}
         found = both if not found else found & both
         if not found:
@@ -283,7 +304,11 @@ def _rows(module: nn.Module, draft: Draft) -> int:
     tables = [tuple(each.shape) for each in (*module.parameters(), *module.buffers())]
     flat = [[size for size in shape if size > 1] for shape in tables]
     taken = {case.vocab, case.d_model, case.d_ff, 2 * case.d_model, 3 * case.d_model, 4 * case.d_model}
-    rows = [shape[0] for shape in flat if len(shape) == 2 and shape[1] == case.d_model and shape[0] not in taken and shape[0] >= 16]
+    rows = [
+        shape[0]
+        for shape in flat
+        if len(shape) == 2 and shape[1] == case.d_model and shape[0] not in taken and shape[0] >= 16
+    ]
     return min(rows, default=0)
 
 
@@ -300,11 +325,19 @@ def _hiding_the_future(draft: Draft) -> Draft:
     future = torch.ones(case.q_len, case.q_len, dtype=torch.bool).triu(1)
     visible = bool(trying.seen(apart)[:, future].any())
     if not visible:
-        return draft.saying("causal", "True: hides the future by itself", "tried: without a mask, no token sees a later one")
+        return draft.saying(
+            "causal", "True: hides the future by itself", "tried: without a mask, no token sees a later one"
+        )
     if own is None:
-        return draft.saying("causal", "True", "tried: without a mask, tokens see later ones, and there is no mask to hide them with; the clauses will say so")
+        return draft.saying(
+            "causal",
+            "True",
+            "tried: without a mask, tokens see later ones, and there is no mask to hide them with; the clauses will say so",
+        )
     moved = tuple(dataclasses.replace(each, causal=True) if each is own else each for each in draft.masks)
-    return draft.with_(masks=moved).saying("causal", f"by the mask {own.parameter}, which the caller passes", "tried: without it, tokens see later ones")
+    return draft.with_(masks=moved).saying(
+        "causal", f"by the mask {own.parameter}, which the caller passes", "tried: without it, tokens see later ones"
+    )
 
 
 def _said_of_the_constructor(draft: Draft, construction: Construction) -> Draft:
@@ -318,13 +351,19 @@ def _open(draft: Draft, construction: Construction) -> Undecided:
     return Undecided(
         f"{draft.origin.name} must be constructed with {listed}: nobody knows what to pass; say which of config's sizes it is in an "
         f"adapter; {REMEDY}",
-        _with(draft, construction).with_(todo=(f"what the constructor's {', '.join(plain)} should be: one of config's fields, or a part of its own",)),
+        _with(draft, construction).with_(
+            todo=(f"what the constructor's {', '.join(plain)} should be: one of config's fields, or a part of its own",)
+        ),
     )
 
 
 def _failed(draft: Draft, error: Exception | None) -> Undecided:
     made = draft.made if len(draft.made) < 200 else f"{draft.made[:197]}..."
-    said = f"the {error}" if error is not None else f"nothing in what comes back has the shape that a {draft.role} promises"
+    said = (
+        f"the {error}"
+        if error is not None
+        else f"nothing in what comes back has the shape that a {draft.role} promises"
+    )
     hint = " (its ids may need a mask of their own)" if error is None and draft.role in MODELS else ""
     return Undecided(
         f"{made}, called with {', '.join(f'{name}={value}' for name, value in draft.passed.items())}: {said}{hint}; is it a {draft.role}? {REMEDY}",

@@ -30,18 +30,26 @@ def laid_out(draft: Draft) -> Draft:
     except trying.REFUSALS:
         return draft
     if draft.sequence_first:
-        how = "tried: called with the batch first it does not work" + (", and so tokens see each other" if along else "")
+        how = "tried: called with the batch first it does not work" + (
+            ", and so tokens see each other" if along else ""
+        )
         return draft.saying("layout", "time first: [time, batch, ...]", how)
     if across and not along:
         turned = draft.with_(sequence_first=True)
         try:
             trial = Trial(turned)
             if trying.output_of(trial, trial.case()) is not None:
-                return turned.saying("layout", "time first: [time, batch, ...]", "tried: the first axis attends to itself, the second does not")
+                return turned.saying(
+                    "layout",
+                    "time first: [time, batch, ...]",
+                    "tried: the first axis attends to itself, the second does not",
+                )
         except trying.REFUSALS:
             return draft
     if along and not across:
-        return draft.saying("layout", "batch first: [batch, time, ...]", "tried: the second axis attends to itself, the first does not")
+        return draft.saying(
+            "layout", "batch first: [batch, time, ...]", "tried: the second axis attends to itself, the first does not"
+        )
     how = "not decided: rows of the batch are mixed" if across else "not decided: no token was seen to look at another"
     return draft.saying("layout", "batch first: [batch, time, ...]", how)
 
@@ -56,8 +64,12 @@ def _encoding_laid_out(draft: Draft) -> Draft:
     except trying.REFUSALS:
         return draft
     if bool((added[:, :1] - added).abs().max() < 1e-9) and bool((added[:1] - added).abs().max() > 1e-6):
-        return draft.with_(sequence_first=True).saying("layout", "time first: [time, batch, ...]", "tried: what is added differs along the first axis")
-    return draft.saying("layout", "batch first: [batch, time, ...]", "tried: what is added differs along the second axis")
+        return draft.with_(sequence_first=True).saying(
+            "layout", "time first: [time, batch, ...]", "tried: what is added differs along the first axis"
+        )
+    return draft.saying(
+        "layout", "batch first: [batch, time, ...]", "tried: what is added differs along the second axis"
+    )
 
 
 def hides_the_future(draft: Draft) -> Draft:
@@ -74,8 +86,14 @@ def hides_the_future(draft: Draft) -> Draft:
     future = torch.ones(case.q_len, case.q_len, dtype=torch.bool).triu(1)
     before, after = float(shows[:, future.T].mean()), float(shows[:, future].mean())
     if before > 0 and after < before / 2:
-        how = "tried: without a mask, no token sees a later one" if after == 0 else "tried: without a mask, some of the future is hidden"
-        return draft.with_(claims={**draft.claims, "causal": True}).saying("causal", "True: hides the future by itself", how)
+        how = (
+            "tried: without a mask, no token sees a later one"
+            if after == 0
+            else "tried: without a mask, some of the future is hidden"
+        )
+        return draft.with_(claims={**draft.claims, "causal": True}).saying(
+            "causal", "True: hides the future by itself", how
+        )
     return draft.saying("causal", "False", "tried: without a mask, tokens see later ones")
 
 
@@ -89,23 +107,35 @@ def judged_norms(draft: Draft) -> Draft:
     for claims in _arrangements(draft, free):
         try:
             trial = Trial(draft.with_(claims={**draft.claims, **claims}))
-            case = trial.case(side="self", layers=trial.subject.declaration.sizes.get("layers", 2) if draft.role in LAYERED else 1)
+            case = trial.case(
+                side="self", layers=trial.subject.declaration.sizes.get("layers", 2) if draft.role in LAYERED else 1
+            )
             found = bare_stack.look(trial.subject, case)
         except NotChecked as reason:
             if str(reason).startswith(bare_stack.NO_CONSTANT):
-                return _with_norms(draft, claims, "tried: with sublayers that return zeros, the output is that of such norms")
+                return _with_norms(
+                    draft, claims, "tried: with sublayers that return zeros, the output is that of such norms"
+                )
             continue
         except trying.REFUSALS:
             continue
         if found.as_claimed:
-            return _with_norms(draft, claims, "tried: with sublayers that return a constant, the output is that of such norms")
+            return _with_norms(
+                draft, claims, "tried: with sublayers that return a constant, the output is that of such norms"
+            )
         arranged = found.departure.arrangement if found.departure is not None else None
         if best is None and arranged is not None and arranged.placement == claims.get("norm", draft.claims.get("norm")):
             best = claims
     if best is not None:
-        return _with_norms(draft, {name: best[name] for name in ("norm",) if name in best}, "tried: nearest to what sublayers that return a constant show")
+        return _with_norms(
+            draft,
+            {name: best[name] for name in ("norm",) if name in best},
+            "tried: nearest to what sublayers that return a constant show",
+        )
     if "norm" in free:
-        draft = draft.saying("norm", CLAIMS["norm"].default, "not decided: no arrangement of norms explains the output; the default")
+        draft = draft.saying(
+            "norm", CLAIMS["norm"].default, "not decided: no arrangement of norms explains the output; the default"
+        )
     return draft
 
 
@@ -153,7 +183,9 @@ def probabilities(draft: Draft) -> Draft:
     output = found[1].double()
     for words, each in (("probabilities", output), ("logarithms of probabilities", output.exp())):
         if bool((each >= 0).all()) and bool(((each.sum(-1) - 1).abs() < 1e-6).all()):
-            return draft.saying("output", words, "tried: each row sums to one; the role promises logits, and the clauses will say so")
+            return draft.saying(
+                "output", words, "tried: each row sums to one; the role promises logits, and the clauses will say so"
+            )
     return draft.saying("output", "logits", "tried: rows do not sum to one")
 
 
@@ -172,11 +204,17 @@ def padding_by_ids(draft: Draft) -> Draft:
         kinds.add(hides)
         if hides:
             padded.append(ids)
-            draft = draft.saying(f"padding in {ids}", "told by the id 0", "tried: padded with that id, real tokens get what they get without it")
+            draft = draft.saying(
+                f"padding in {ids}",
+                "told by the id 0",
+                "tried: padded with that id, real tokens get what they get without it",
+            )
     draft = draft.with_(padded=tuple(padded))
     if kinds == {True}:
         return draft
-    return draft.with_(claims={**draft.claims, "masks": ("none",)}).saying("masks", "none", "padding cannot be told it, and it does not see it by itself")
+    return draft.with_(claims={**draft.claims, "masks": ("none",)}).saying(
+        "masks", "none", "padding cannot be told it, and it does not see it by itself"
+    )
 
 
 def _hides_its_padding(draft: Draft, side: str) -> bool:
@@ -189,7 +227,9 @@ def _hides_its_padding(draft: Draft, side: str) -> bool:
     tokens = inputs.key_side[0].clone()
     tokens[:, -2:] = 0
     kept = torch.arange(tokens.shape[1] - 2)
-    padded = inputs.with_keys((tokens,)) if not inputs.self_attending else dataclasses.replace(inputs, tensors=(tokens,))
+    padded = (
+        inputs.with_keys((tokens,)) if not inputs.self_attending else dataclasses.replace(inputs, tensors=(tokens,))
+    )
     try:
         instance = trial.built(case)
         whole, alone = instance(padded), instance(padded.taking(kept, kept if side == "self" else None))
@@ -220,10 +260,21 @@ def tied(draft: Draft) -> Draft:
         return draft
     if draft.role in MODELS:
         heads = [each for each in module.modules() if isinstance(each, nn.Linear) and each.out_features == case.vocab]
-        tables = [each.weight for each in module.modules() if isinstance(each, nn.Embedding) and each.num_embeddings == case.vocab]
+        tables = [
+            each.weight
+            for each in module.modules()
+            if isinstance(each, nn.Embedding) and each.num_embeddings == case.vocab
+        ]
         if heads and tables:
             shared = any(heads[-1].weight is each for each in tables)
-            draft = _claim(draft, "tied", shared, "seen: the output projection is the token embedding's own tensor" if shared else "seen: the output projection is a tensor of its own")
+            draft = _claim(
+                draft,
+                "tied",
+                shared,
+                "seen: the output projection is the token embedding's own tensor"
+                if shared
+                else "seen: the output projection is a tensor of its own",
+            )
             draft = _claim(draft, "head_bias", heads[-1].bias is not None, "seen: its output projection's bias")
     return _positions(draft, trial, module, config.max_len)
 
@@ -239,9 +290,16 @@ def _positions(draft: Draft, trial: Trial, module: nn.Module, longest: int) -> D
     if learned:
         return _claim(draft, "positions", "learned", f"seen: {learned[0]} has a row for each of max_len positions")
     if kept or (differs and any(_has_rows(each, d_model) for each in module.buffers())):
-        return _claim(draft, "positions", "sinusoidal", f"seen: a table that is not trained{f', {kept[0]}' if kept else ''}")
+        return _claim(
+            draft, "positions", "sinusoidal", f"seen: a table that is not trained{f', {kept[0]}' if kept else ''}"
+        )
     if differs is False and draft.role in MODELS:
-        return _claim(draft, "positions", "sinusoidal", "not decided: equal words get equal outputs wherever they stand, so there seem to be no positions; --set positions=none if that is meant")
+        return _claim(
+            draft,
+            "positions",
+            "sinusoidal",
+            "not decided: equal words get equal outputs wherever they stand, so there seem to be no positions; --set positions=none if that is meant",
+        )
     return draft
 
 

@@ -115,7 +115,9 @@ def ways(parameter: inspect.Parameter, beside: Sequence[str], role: Role, said: 
     if word in names.DEVICES:
         return [Way("'cpu'")] if free else [Way("")]
     meant = list(names.meanings(parameter.name, beside, role))
-    if isinstance(parameter.default, bool) or (parameter.default is not parameter.empty and isinstance(parameter.default, str)):
+    if isinstance(parameter.default, bool) or (
+        parameter.default is not parameter.empty and isinstance(parameter.default, str)
+    ):
         return [Way("")]  # an option, whatever it is called
     if "layers" in meant and role not in LAYERED and not free:
         return [Way("")]
@@ -151,7 +153,8 @@ def constructions(
         choices.append(possible)
     # the first choice of every parameter first, then those in which fewest differ from it
     ranked = sorted(
-        itertools.islice(itertools.product(*(range(len(each)) for each in choices)), 4096), key=lambda taken: (sum(taken), taken)
+        itertools.islice(itertools.product(*(range(len(each)) for each in choices)), 4096),
+        key=lambda taken: (sum(taken), taken),
     )
     for taken in ranked[:MOST]:
         chosen = [options[place] for options, place in zip(choices, taken, strict=True)]
@@ -169,4 +172,6 @@ def constructions(
 
 def neighbours_of(origin: Origin) -> dict[str, type]:
     """Classes of the module that a class stands in, by name."""
-    return {name: each for name, each in vars(origin.module).items() if isinstance(each, type) and not name.startswith("_")}
+    return {
+        name: each for name, each in vars(origin.module).items() if isinstance(each, type) and not name.startswith("_")
+    }

@@ -178,7 +178,9 @@ class Draft:
         if self.batched:
             lines.append("    shape = query.shape")
             lines.append("    query, key, value = (each.flatten(0, 1) for each in (query, key, value))")
-            lines.append("    mask = None if mask is None else mask.expand(-1, shape[1], -1, -1).flatten(0, 1)[:, None]")
+            lines.append(
+                "    mask = None if mask is None else mask.expand(-1, shape[1], -1, -1).flatten(0, 1)[:, None]"
+            )
         lines += self._refusals()
         tensors = [each for each in arguments if "=" not in each]
         given = [

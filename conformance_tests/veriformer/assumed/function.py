@@ -1,6 +1,5 @@
 """Function: which of the legal claims the class computes, seen in what it calls, and proved on fresh random weights."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,7 +17,7 @@ from veriformer.mapping.probing import mapping_case
 from veriformer.subjects import Subject
 from veriformer.variants import Variant
 from veriformer_spec.config import CLAIMS
-from veriformer_spec.role import MODELS, PARAMETRIC, Role
+from veriformer_spec.role import MODELS, PARAMETRIC
 
 GATED = {"relu": "reglu", "gelu": "geglu", "gelu-tanh": "geglu", "silu": "swiglu"}
 """With a second projection."""
@@ -79,10 +78,17 @@ def activation(draft: Draft) -> Draft:
     if len(found) != 1 or instance.module is None:
         return draft
     (name,) = found
-    matrices = sum(inside in shape or 2 * inside in shape for shape in trying.shapes(instance.module).values() if len(shape) == 2)
+    matrices = sum(
+        inside in shape or 2 * inside in shape for shape in trying.shapes(instance.module).values() if len(shape) == 2
+    )
     fused = any(2 * inside in shape for shape in trying.shapes(instance.module).values() if len(shape) == 2)
     gated = case.layers and (matrices >= 3 * case.layers or fused)
-    return _claim(draft, "activation", GATED[name] if gated else name, f"seen: {name} is called on {inside} features{', and a second projection is there' if gated else ''}")
+    return _claim(
+        draft,
+        "activation",
+        GATED[name] if gated else name,
+        f"seen: {name} is called on {inside} features{', and a second projection is there' if gated else ''}",
+    )
 
 
 def biases(draft: Draft) -> Draft:
@@ -109,7 +115,9 @@ def biases(draft: Draft) -> Draft:
     if without and not with_:
         return _claim(draft, "bias", False, "seen: no projection has one")
     if without:
-        return draft.saying("bias", "True", f"not decided: {with_} projections have one and {without} have none, which no claim says")
+        return draft.saying(
+            "bias", "True", f"not decided: {with_} projections have one and {without} have none, which no claim says"
+        )
     return draft
 
 
@@ -137,7 +145,11 @@ def proved(draft: Draft) -> Draft:
         return draft.saying("function", "as claimed", f"not proved: {found.reason}")
     for name, value in found.variant.claims:
         draft = _claim(draft, name, value, "tried: with it, and on fresh random weights, it equals the reference")
-    return draft.saying("function", "as claimed", "proved: on fresh random weights it equals the reference, and every parameter has its place")
+    return draft.saying(
+        "function",
+        "as claimed",
+        "proved: on fresh random weights it equals the reference, and every parameter has its place",
+    )
 
 
 def _candidates(draft: Draft, claimed: Variant, own: int) -> Iterator[Variant]:
@@ -175,5 +187,3 @@ def _claim(draft: Draft, name: str, value: object, how: str) -> Draft:
     else:
         draft = draft.with_(claims={each: one for each, one in draft.claims.items() if each != name})
     return draft.saying(name, value, how)
-
-

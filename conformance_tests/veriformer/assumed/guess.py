@@ -19,7 +19,7 @@ def role_of(made: type[nn.Module]) -> Role:
     if "position" in called_as and "attention" not in called_as and "feed" not in called_as:
         return Role.POSITIONAL_ENCODING
     two = bool(called & names.TARGETS) and bool(called & (names.SOURCES - names.TARGETS))
-    if two and ("seq2seq" in called_as or "transformer" in called_as) or built & {"srcvocab", "srcvocabsize"}:
+    if (two and ("seq2seq" in called_as or "transformer" in called_as)) or built & {"srcvocab", "srcvocabsize"}:
         return Role.ENCODER_DECODER
     if built & names.SIZES["vocab"] or "gpt" in called_as or called & {"idx", "inputids", "ids"}:
         return Role.MASKED_LM if "bert" in called_as else Role.CAUSAL_LM

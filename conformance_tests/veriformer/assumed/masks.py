@@ -139,10 +139,15 @@ def best(found: Sequence[Tried]) -> tuple[Tried | None, str]:
         return exact, "tried: hides the keys that it should hide, and only them"
     working = [each for each in found if each.works]
     if not working:
-        return next(iter(found), None), "not decided: it changes nothing, however it is passed; the masking clauses will say so"
+        return next(
+            iter(found), None
+        ), "not decided: it changes nothing, however it is passed; the masking clauses will say so"
     clearest = max(working, key=lambda each: each.clear)
     if clearest.clear >= CLEAR:
-        return clearest, f"tried: hidden keys show {clearest.clear:.0f} times less than visible ones, but show; no way to pass it hides them"
+        return (
+            clearest,
+            f"tried: hidden keys show {clearest.clear:.0f} times less than visible ones, but show; no way to pass it hides them",
+        )
     default = next((each for each in working if each.mask.points == "True keeps"), working[0])
     return default, "not decided: no way to pass it hides what it should; the masking clauses will say so"
 
@@ -165,8 +170,10 @@ def decided(draft: Draft, reading: Reading) -> Draft:
                 if any(each.exact for each in found):
                     break
         else:
-            others = _others(draft, open_, taken)
-            plain = draft.with_(passed={name: value for name, value in draft.passed.items() if name != parameter}, masks=others)
+            others = _others(open_, taken)
+            plain = draft.with_(
+                passed={name: value for name, value in draft.passed.items() if name != parameter}, masks=others
+            )
             found = candidates(plain, parameter, always=False)
         chosen, how = best(found)
         if chosen is not None:
@@ -175,10 +182,15 @@ def decided(draft: Draft, reading: Reading) -> Draft:
             raise Undecided(
                 f"{draft.origin.name}.forward must be passed {parameter}, and no mask that was tried can be: tried the shapes "
                 f"{', '.join(passing.SHAPES)} as booleans, numbers and added to the scores",
-                draft.with_(passed={**draft.passed, parameter: "..."}, todo=(*draft.todo, f"what {parameter} takes: no mask that was tried could be passed")),
+                draft.with_(
+                    passed={**draft.passed, parameter: "..."},
+                    todo=(*draft.todo, f"what {parameter} takes: no mask that was tried could be passed"),
+                ),
             )
         else:
-            draft = draft.saying(f"the mask {parameter}", "not passed", "tried: no mask that was tried can be passed there")
+            draft = draft.saying(
+                f"the mask {parameter}", "not passed", "tried: no mask that was tried can be passed there"
+            )
     return _chosen(draft, taken, open_)
 
 
@@ -210,7 +222,7 @@ def neutral(draft: Draft, others: Sequence[str]) -> Iterator[tuple[Mask, ...]]:
                 yield (each, *more)
 
 
-def _others(draft: Draft, open_: Sequence[str], taken: Sequence[tuple[Tried, str]]) -> tuple[Mask, ...]:
+def _others(open_: Sequence[str], taken: Sequence[tuple[Tried, str]]) -> tuple[Mask, ...]:
     """Masks that must be passed beside the one that is tried."""
     return tuple(each.mask for each, _ in taken if each.mask.parameter in open_)
 
@@ -232,14 +244,21 @@ def _chosen(draft: Draft, taken: list[tuple[Tried, str]], open_: Sequence[str]) 
         kinds[slot] = frozenset().union(*(_kinds(each) for each in masks))
         for each, how in here:
             mine = each.mask.parameter in [one.parameter for one in masks] or each.mask.parameter in open_
-            said = f"{each.mask.points}, shape [{each.mask.shape}], as {slot}" if mine else "not passed: another parameter can say more"
+            said = (
+                f"{each.mask.points}, shape [{each.mask.shape}], as {slot}"
+                if mine
+                else "not passed: another parameter can say more"
+            )
             if "lengths" in each.mask.shape and mine:
                 said = f"numbers of visible keys, shape [{each.mask.shape}], as {slot}"
             draft = draft.saying(f"the mask {each.mask.parameter}", said, how)
     for each, _ in taken:
         if each.mask.parameter in open_ and each.mask.parameter not in [one.parameter for one in kept]:
             kept.append(each.mask)
-    draft = draft.with_(masks=tuple(kept), passed={name: value for name, value in draft.passed.items() if name not in [one.parameter for one in kept]})
+    draft = draft.with_(
+        masks=tuple(kept),
+        passed={name: value for name, value in draft.passed.items() if name not in [one.parameter for one in kept]},
+    )
     return _claimed(draft, kinds)
 
 

@@ -31,7 +31,9 @@ SIZES = {
         "n_attention_heads attn_heads number_of_heads head_count num_attn_heads attention_head_num encoder_attention_heads"
     ),
     "kv_heads": _words("kv_heads n_kv_heads num_kv_heads num_key_value_heads n_kv_head kv_head n_query_groups"),
-    "d_head": _words("d_head head_dim head_size dim_head d_k d_v d_q key_dim value_dim attention_head_size dim_k dim_v dk dv"),
+    "d_head": _words(
+        "d_head head_dim head_size dim_head d_k d_v d_q key_dim value_dim attention_head_size dim_k dim_v dk dv"
+    ),
     "d_ff": _words(
         "d_ff dim_feedforward ff_dim intermediate_size ffn_dim ffn_hidden ff_hidden d_ffn d_inner pf_dim ffn_num_hiddens mlp_dim ff_size "
         "d_mlp inner_dim ffn_hidden_size feedforward_dim feed_forward_dim ff_hidden_dim dim_ff ffn_size n_inner ffn_embed_dim "
@@ -53,7 +55,9 @@ SIZES = {
         "max_position_embeddings max_sequence_length max_seq_length context_len sequence_length max_positions seqlen max_position "
         "window_size max_context_length length n_position num_positions context_window max_len_seq src_max_len trg_max_len"
     ),
-    "pad_id": _words("pad_idx padding_idx src_pad_idx trg_pad_idx tgt_pad_idx pad_token_id pad_id pad pad_index pad_token padding_id"),
+    "pad_id": _words(
+        "pad_idx padding_idx src_pad_idx trg_pad_idx tgt_pad_idx pad_token_id pad_id pad pad_index pad_token padding_id"
+    ),
 }
 """Sizes of ``Config``, by what others call them."""
 
@@ -67,15 +71,21 @@ RATIOS = _words(
     "ffn_mult mlp_factor ff_factor expansion_ratio feedforward_expansion"
 )
 """How many times ``d_model`` the feed-forward network has inside."""
-EITHER_HIDDEN = _words("hidden_dim hidden_size hidden d_hidden num_hidden hidden_features hidden_units num_hiddens n_hid nhid d_hid")
+EITHER_HIDDEN = _words(
+    "hidden_dim hidden_size hidden d_hidden num_hidden hidden_features hidden_units num_hiddens n_hid nhid d_hid"
+)
 """The tokens' features where nothing else says them; where something does, those inside the feed-forward network."""
-ENDS = _words("input_dim in_dim in_features d_in input_size output_dim out_dim out_features d_out output_size input_features")
+ENDS = _words(
+    "input_dim in_dim in_features d_in input_size output_dim out_dim out_features d_out output_size input_features"
+)
 """Of a model over ids the vocabulary, elsewhere the tokens' features."""
 EITHER_HEAD = _words("key_size query_size value_size k_size v_size q_size d_key d_value d_query")
 """The tokens' features, or those of a head."""
 
 FLAGS = {
-    "config.norm == 'pre'": _words("norm_first pre_norm prenorm normalize_before pre_layer_norm is_pre_norm use_pre_norm pre_ln"),
+    "config.norm == 'pre'": _words(
+        "norm_first pre_norm prenorm normalize_before pre_layer_norm is_pre_norm use_pre_norm pre_ln"
+    ),
     "config.causal": _words("causal is_causal mask masked use_mask autoregressive apply_mask causal_mask"),
     "config.bias": _words("bias use_bias qkv_bias add_bias attention_bias mlp_bias"),
     "config.eps": _words("eps layer_norm_eps norm_eps epsilon variance_epsilon layer_norm_epsilon ln_eps rms_norm_eps"),
@@ -93,14 +103,18 @@ CLAIM_OF_FLAG = {
 }
 BATCH_FIRST = _words("batch_first")
 DEVICES = _words("device")
-SETTINGS = _words("config cfg args conf opt opts hparams params options settings model_args configuration hp model_config model_cfg")
+SETTINGS = _words(
+    "config cfg args conf opt opts hparams params options settings model_args configuration hp model_config model_cfg"
+)
 """One parameter that holds all others."""
 
 ATTENTIONS = _words(
     "self_attn self_attention attention attn src_attn cross_attn cross_attention mha multi_head_attention enc_attn encoder_attention "
     "multihead_attn masked_attention source_attn multi_head_attn encoder_decoder_attention"
 )
-FEED_FORWARDS = _words("feed_forward feedforward ff ffn mlp positionwise_feedforward pos_ffn position_wise_feed_forward feed_forward_block")
+FEED_FORWARDS = _words(
+    "feed_forward feedforward ff ffn mlp positionwise_feedforward pos_ffn position_wise_feed_forward feed_forward_block"
+)
 LAYERS = _words("layer encoder_layer decoder_layer block enc_layer dec_layer encoder_block decoder_block")
 STACKS = _words("encoder decoder")
 """Parts that a constructor may take ready made."""
@@ -116,8 +130,12 @@ MEMORIES = _words(
     "memory context encoder_output enc_output enc_src encoder_hidden_states enc_out encoder_outputs enc_outputs enc mem src source cond "
     "encoder_out enc_memory x_enc kv encoder_states cross encoder_memory key_value_states"
 )
-IDS = _words("idx ids input_ids token_ids tokens x src input inputs seq indices in_idx input_seq sequence text xs inp input_tokens")
-SOURCES = _words("src source src_ids input_ids enc_input encoder_input encoder_inputs enc_inputs enc_x source_ids src_seq x enc_X src_tokens inputs")
+IDS = _words(
+    "idx ids input_ids token_ids tokens x src input inputs seq indices in_idx input_seq sequence text xs inp input_tokens"
+)
+SOURCES = _words(
+    "src source src_ids input_ids enc_input encoder_input encoder_inputs enc_inputs enc_x source_ids src_seq x enc_X src_tokens inputs"
+)
 TARGETS = _words(
     "tgt trg target tgt_ids decoder_input_ids dec_input decoder_input decoder_inputs dec_inputs dec_x target_ids trg_seq y dec_X targets outputs"
 )

@@ -4,7 +4,15 @@ import inspect
 from collections.abc import Iterator, Mapping
 
 from veriformer.assumed import names
-from veriformer.assumed.constructor import Construction, Way, annotation, constructions, neighbours_of, parameters_of, ways
+from veriformer.assumed.constructor import (
+    Construction,
+    Way,
+    annotation,
+    constructions,
+    neighbours_of,
+    parameters_of,
+    ways,
+)
 from veriformer.assumed.draft import Origin
 from veriformer_spec.role import Role
 

@@ -80,22 +80,16 @@ def outputs_in(result: object) -> list[tuple[str, Tensor]]:
     """Every tensor in what a call gave, with what takes it out; the thing itself first."""
     if isinstance(result, Tensor):
         return [("", result)]
-    found: list[tuple[str, Tensor]] = []
     named = ("logits", "last_hidden_state", "hidden_states", "output", "out", "x", "sample")
     if isinstance(result, Mapping):
         ordered = [name for name in named if name in result] + [name for name in result if name not in named]
         dotted = all(hasattr(result, str(name)) for name in ordered)
-        for name in ordered:
-            if isinstance(result[name], Tensor):
-                found.append((f".{name}" if dotted else f"[{name!r}]", result[name]))
-        return found
+        tensors = [name for name in ordered if isinstance(result[name], Tensor)]
+        return [(f".{name}" if dotted else f"[{name!r}]", result[name]) for name in tensors]
     if isinstance(result, tuple | list):
         return [(f"[{place}]", each) for place, each in enumerate(result) if isinstance(each, Tensor)]
-    for name in named:
-        each = getattr(result, name, None)
-        if isinstance(each, Tensor):
-            found.append((f".{name}", each))
-    return found
+    parts = {name: getattr(result, name, None) for name in named}
+    return [(f".{name}", each) for name, each in parts.items() if isinstance(each, Tensor)]
 
 
 def output_of(trial: Trial, case: Case) -> tuple[str, Tensor] | None:

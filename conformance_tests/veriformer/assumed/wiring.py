@@ -33,14 +33,18 @@ class Wiring:
     def __call__(self, made_for: type, part: inspect.Parameter) -> list[Way]:
         """Ways to make the part."""
         owner, parameter = made_for.__name__, part.name
-        said = annotation(made_for, part)
-        named = said if said is not None and issubclass(said, nn.Module) and said is not nn.Module else None
+        hint = annotation(made_for, part)
+        named = hint if hint is not None and issubclass(hint, nn.Module) and hint is not nn.Module else None
         wanted = _wanted(parameter, self.role) or (named.__name__ if named is not None else None)
         if wanted is None or self.depth >= DEEPEST:
             return []
         fitting: dict[str, type] = {named.__name__: named} if named is not None else self._fitting(wanted, owner)
         if len(fitting) != 1:
-            said = f"{len(fitting)} classes may be meant: {', '.join(fitting)}" if fitting else f"no class beside {owner} may be meant"
+            said = (
+                f"{len(fitting)} classes may be meant: {', '.join(fitting)}"
+                if fitting
+                else f"no class beside {owner} may be meant"
+            )
             self.why[parameter] = f"it takes a module ({wanted}), and {said}"
             return []
         ((name, made),) = fitting.items()
@@ -71,7 +75,11 @@ class Wiring:
                 # those that are only a part of another one (heads, scaled dot products) take no heads
                 whole = {name: each for name, each in found.items() if _has_heads(each)}
                 if wanted == "attention" and whole:
-                    asking = {name: each for name, each in whole.items() if signature.read(each, Role.MULTI_HEAD_ATTENTION).memory}
+                    asking = {
+                        name: each
+                        for name, each in whole.items()
+                        if signature.read(each, Role.MULTI_HEAD_ATTENTION).memory
+                    }
                     return asking or whole
                 return found
         return {}

@@ -9,7 +9,9 @@ from veriformer.cli.refusal import Refusal, refusals
 
 @click.command(name="init", no_args_is_help=True)
 @click.argument("target", metavar="TARGET")
-@click.option("--as", "role", metavar="ROLE", help="What the class claims to be; without it, a guess is written down and marked.")
+@click.option(
+    "--as", "role", metavar="ROLE", help="What the class claims to be; without it, a guess is written down and marked."
+)
 @click.option("--set", "claims", multiple=True, metavar="CLAIM=VALUE", help="A claim, such as norm=pre.")
 @click.option(
     "--size", "sizes", multiple=True, metavar="NAME=N", help="A size that cannot be changed, such as d_model=768."
@@ -41,7 +43,11 @@ def command(
         torch.set_num_threads(1)
         named = Target(text=target, role=role, claims=dict(map(_claim, claims)), sizes=dict(map(_size, sizes)))
         origin, source = origin_of(named)
-        file = output or (source.parent if source is not None else Path()) / f"veriformer_{origin.name.replace('.', '_').lower()}.py"
+        file = (
+            output
+            or (source.parent if source is not None else Path())
+            / f"veriformer_{origin.name.replace('.', '_').lower()}.py"
+        )
         if file.exists() and not force:
             raise Refusal(f"{file} exists; give another --output, or --force to overwrite it", 2)
         why = ""
@@ -62,5 +68,7 @@ def command(
             click.echo(f"assumed: {line}")
         if why:
             click.echo(f"open: {why}")
-        click.echo(f"wrote {file}{' with places marked TODO' if draft.todo else ''}; judge it with: veriformer check {file}:build")
+        click.echo(
+            f"wrote {file}{' with places marked TODO' if draft.todo else ''}; judge it with: veriformer check {file}:build"
+        )
         return 4 if draft.todo else 0

@@ -177,7 +177,9 @@ def _show_assumed(console: Console, header: Header) -> None:
     """What nobody said: read before the verdict, which holds for a class that is all this."""
     if not header.assumed:
         return
-    console.print(Text("assumed, because no adapter says it (mend with --set, --size, or `veriformer init`):", style="bold"))
+    console.print(
+        Text("assumed, because no adapter says it (mend with --set, --size, or `veriformer init`):", style="bold")
+    )
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
