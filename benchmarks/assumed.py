@@ -1,9 +1,12 @@
 """Judge classes of tutorials without an adapter, and write docs/assumed.md: what each was assumed to be, and its verdict.
 
-Run as ``python benchmarks/assumed.py --write docs/assumed.md``; ``--only WORD`` takes those whose target holds the word.
+Run as ``python benchmarks/assumed.py --write docs/assumed.md``; ``--only WORD`` takes those whose target holds the word, and
+``--keep FOLDER`` keeps each answer there, so that a run that was broken off goes on where it was.
 """
 
 import argparse
+import hashlib
+import json
 import sys
 import tempfile
 import time
@@ -12,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "conformance_tests"))
 
-from self_tests.tutorial_classes import OTHERWISE, RIGHT, WRONG, Class
+from self_tests.tutorial_classes import OTHERWISE, PUBLISHED, RIGHT, WRONG, Class
 from veriformer.errors import CannotLoad, UsageError
 from veriformer.request import Request
 from veriformer.result import Result
@@ -56,12 +59,12 @@ def verdict(result: Result | str) -> str:
     )
 
 
-def told(each: Class, result: Result | str, seconds: float) -> list[str]:
+def told(each: Class, result: Result | str) -> list[str]:
     """One class: what it is, what was assumed of it, and the verdict."""
     lines = [f"### `{each.target}` as `{each.role}`", "", f"{each.style}."]
     if each.old:
         lines[-1] += f" With `{each.new or '(nothing)'}` in the place of `{each.old}`."
-    lines += ["", f"**{verdict(result)}** ({seconds:.0f} s)", ""]
+    lines += ["", f"**{verdict(result)}**", ""]
     if not isinstance(result, str):
         lines += ["| assumed | value | how |", "|---|---|---|"]
         lines += [f"| {one.what} | {_cell(one.value)} | {one.how} |" for one in result.header.assumed]
@@ -79,29 +82,46 @@ def main() -> int:
     parser.add_argument("--write", type=Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--budget", default="quick")
+    parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     lines = HEAD.format(budget=options.budget).splitlines()
     with tempfile.TemporaryDirectory() as folder:
         for title, classes in (
             ("Right", RIGHT),
             ("Right, with masks that point another way", OTHERWISE),
+            ("As published, and not conformant", PUBLISHED),
             ("One line wrong", WRONG),
         ):
             lines += ["", f"## {title}", ""]
-            lines += _all([each for each in classes if options.only in each.target], Path(folder), options.budget)
+            lines += _all([each for each in classes if options.only in each.target], Path(folder), options)
     if options.write:
         options.write.write_text("\n".join(lines) + "\n")
     return 0
 
 
-def _all(classes: Sequence[Class], folder: Path, budget: str) -> list[str]:
+def _all(classes: Sequence[Class], folder: Path, options: argparse.Namespace) -> list[str]:
     rows, details = ["| class | role | verdict |", "|---|---|---|"], list[str]()
     for each in classes:
-        result, seconds = judged(each, folder, budget)
-        print(f"{each.name} {each.role}: {verdict(result)} ({seconds:.0f} s)", flush=True)
-        rows.append(f"| {each.name.replace('|', chr(92) + '|')} | {each.role} | {verdict(result)} |")
-        details += told(each, result, seconds)
+        said = _kept(each, folder, options)
+        rows.append(f"| {_cell(each.name)} | {each.role} | {said[0]} |")
+        details += said[1:]
     return [*rows, "", *details]
+
+
+def _kept(each: Class, folder: Path, options: argparse.Namespace) -> list[str]:
+    """The verdict in a few words, then the section; from ``--keep`` where it is there."""
+    name = hashlib.sha256(f"{each.name} {each.role} {options.budget}".encode()).hexdigest()[:16]
+    file = options.keep / f"{name}.json" if options.keep else None
+    if file is not None and file.exists():
+        kept: list[str] = json.loads(file.read_text())
+        return kept
+    result, seconds = judged(each, folder, options.budget)
+    print(f"{each.name} {each.role}: {verdict(result)} ({seconds:.0f} s)", flush=True)
+    said = [verdict(result), *told(each, result)]
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(said))
+    return said
 
 
 if __name__ == "__main__":

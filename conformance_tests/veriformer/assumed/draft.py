@@ -14,6 +14,7 @@ from torch import nn
 
 import veriformer
 from veriformer import passing
+from veriformer.assumed.spreading import spread
 from veriformer.declaration import ATTRIBUTE, Declaration, UsageError
 from veriformer.verdict import Assumed
 from veriformer_spec.role import Role
@@ -161,12 +162,12 @@ class Draft:
         said = "".join(f", {name}={value!r}" for name, value in self.claims.items())
         if self.sizes:
             said += f", sizes=veriformer.Fixed({', '.join(f'{name}={size}' for name, size in self.sizes.items())})"
-        lines = [f'@veriformer.subject("{self.role}"{said})', "def build(config):"]
+        lines = [*spread(f'@veriformer.subject("{self.role}"{said})'), "def build(config):"]
         lines += [f"    # TODO: {each}" for each in self.todo]
-        lines += [f"    {each}" for each in self.settings.splitlines()]
+        lines += spread(self.settings, indent=4) if self.settings else []
         if self.plain_call:
-            return "\n".join([*lines, f"    return {self.made or '...'}"]) + "\n"
-        lines += [f"    module = {self.made or '...'}"]
+            return "\n".join([*lines, *spread(f"return {self.made or '...'}", indent=4)]) + "\n"
+        lines += spread(f"module = {self.made or '...'}", indent=4)
         lines += ["", *(f"    {each}" for each in self._call()), "", "    return module, call"]
         return "\n".join(lines) + "\n"
 
@@ -193,7 +194,7 @@ class Draft:
             turned += ".transpose(0, 1)"
         if self.batched:
             turned += ".unflatten(0, shape[:2])"
-        lines.append(f"    return module({', '.join(given)}){turned}")
+        lines += spread(f"return module({', '.join(given)}){turned}", indent=4)
         return lines
 
     def _refusals(self) -> list[str]:
