@@ -104,6 +104,7 @@ def _constructed(draft: Draft, reading: Reading) -> Draft:
         Undecided: there is none.
     """
     first: Undecided | None = None
+    misshapen: tuple[Draft, Construction] | None = None
     for construction in _ways(draft, reading):
         if construction.open:
             first = first or _open(draft, construction)
@@ -117,7 +118,22 @@ def _constructed(draft: Draft, reading: Reading) -> Draft:
             if found is not None:
                 return _said_of_the_constructor(found, construction)
             first = first or _failed(each, None)
+            misshapen = misshapen or _misshapen(each, construction)
+    if misshapen is not None:
+        return _said_of_the_constructor(*misshapen)
     raise first or Undecided(f"{draft.origin.name} has no constructor that can be read; {REMEDY}", draft)
+
+
+def _misshapen(draft: Draft, construction: Construction) -> "tuple[Draft, Construction] | None":
+    """A draft that gives one tensor of another shape than the role promises: that is for a clause to say."""
+    draft = _own_sizes(draft)
+    trial = Trial(draft)
+    result = trying.returned(trial, trial.case())
+    if not isinstance(result, torch.Tensor) or draft.sequence_first:
+        return None
+    shape = ", ".join(map(str, result.shape))
+    how = f"not decided: it has the shape [{shape}], which the role does not promise; the clauses will say so"
+    return draft.saying("output", "the result", how), construction
 
 
 def _first(draft: Draft) -> str:

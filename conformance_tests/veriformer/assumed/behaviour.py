@@ -1,14 +1,17 @@
 """Behaviour: what a class does when it is called without a mask: which axis is time, whether it hides the future, where it norms."""
 
+import contextlib
 import dataclasses
+import inspect
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from veriformer import bare_stack
-from veriformer.assumed import trying
+from veriformer.assumed import names, trying
 from veriformer.assumed.draft import Draft
 from veriformer.assumed.trying import Trial
 from veriformer.outcome import NotChecked
@@ -34,24 +37,38 @@ def laid_out(draft: Draft) -> Draft:
             ", and so tokens see each other" if along else ""
         )
         return draft.saying("layout", "time first: [time, batch, ...]", how)
+    if across and not along and _written_batch_first(draft):
+        how = "the code unpacks its input as (batch, time, ...); yet the first axis attends to itself: the clauses will say so"
+        return draft.saying("layout", "batch first: [batch, time, ...]", f"not what was tried: {how}")
     if across and not along:
         turned = draft.with_(sequence_first=True)
         try:
             trial = Trial(turned)
             if trying.output_of(trial, trial.case()) is not None:
-                return turned.saying(
-                    "layout",
-                    "time first: [time, batch, ...]",
-                    "tried: the first axis attends to itself, the second does not",
-                )
+                how = "tried: the first axis attends to itself, the second does not; if the batch is meant to stand first, that is a mistake"
+                return turned.saying("layout", "time first: [time, batch, ...]", how)
         except trying.REFUSALS:
             return draft
     if along and not across:
-        return draft.saying(
-            "layout", "batch first: [batch, time, ...]", "tried: the second axis attends to itself, the first does not"
-        )
+        how = "tried: the second axis attends to itself, the first does not"
+        return draft.saying("layout", "batch first: [batch, time, ...]", how)
     how = "not decided: rows of the batch are mixed" if across else "not decided: no token was seen to look at another"
     return draft.saying("layout", "batch first: [batch, time, ...]", how)
+
+
+_UNPACKED = re.compile(r"^\s*\(?(\w+)\s*,\s*(\w+)\s*[,)=].*=\s*\w+\.(?:shape|size\(\))", re.MULTILINE)
+
+
+def _written_batch_first(draft: Draft) -> bool:
+    """Whether the code around the class, wherever it names the axes of its input, names the batch first."""
+    try:
+        text = inspect.getsource(draft.origin.made)
+    except (OSError, TypeError):
+        return False
+    with contextlib.suppress(OSError, TypeError):
+        text += inspect.getsource(draft.origin.module)
+    first = {names.plain(one) for one, _ in _UNPACKED.findall(text)}
+    return bool(first & names.BATCHES) and not first & names.TIMES
 
 
 def _encoding_laid_out(draft: Draft) -> Draft:
@@ -181,11 +198,12 @@ def probabilities(draft: Draft) -> Draft:
     if found is None:
         return draft
     output = found[1].double()
-    for words, each in (("probabilities", output), ("logarithms of probabilities", output.exp())):
+    for words, each, but in (
+        ("probabilities", output, "the role promises logits, and the clauses will say so"),
+        ("logarithms of probabilities", output.exp(), "they are logits up to a number for each token"),
+    ):
         if bool((each >= 0).all()) and bool(((each.sum(-1) - 1).abs() < 1e-6).all()):
-            return draft.saying(
-                "output", words, "tried: each row sums to one; the role promises logits, and the clauses will say so"
-            )
+            return draft.saying("output", words, f"tried: each row sums to one; {but}")
     return draft.saying("output", "logits", "tried: rows do not sum to one")
 
 
@@ -200,8 +218,13 @@ def padding_by_ids(draft: Draft) -> Draft:
         if slot in taken:
             kinds.add(True)
             continue
+        told = "config.pad_id" in f"{draft.made} {draft.settings}"
         hides = _hides_its_padding(draft, "cross" if slot == "source_mask" else "self")
-        kinds.add(hides)
+        kinds.add(hides or told)
+        if told and not hides:
+            padded.append(ids)
+            how = "the constructor takes it; real tokens were not seen to be spared by padding, and the clauses will say so"
+            draft = draft.saying(f"padding in {ids}", "told by the id 0", how)
         if hides:
             padded.append(ids)
             draft = draft.saying(

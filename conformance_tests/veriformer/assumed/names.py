@@ -103,6 +103,9 @@ CLAIM_OF_FLAG = {
 }
 BATCH_FIRST = _words("batch_first")
 DEVICES = _words("device")
+BATCHES = _words("b batch bs bsz batch_size n nbatches n_batch num_batches bz")
+TIMES = _words("t time s seq seq_len l length seq_length tgt_len src_len seqlen q_len query_len time_steps num_tokens")
+"""What the axes of an input are called where it is taken apart."""
 SETTINGS = _words(
     "config cfg args conf opt opts hparams params options settings model_args configuration hp model_config model_cfg"
 )
