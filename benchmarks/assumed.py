@@ -1,7 +1,7 @@
 """Judge classes of tutorials without an adapter, and write docs/assumed.md: what each was assumed to be, and its verdict.
 
 Run as ``python benchmarks/assumed.py --write docs/assumed.md``; ``--only WORD`` takes those whose target holds the word, and
-``--keep FOLDER`` keeps each answer there, so that a run that was broken off goes on where it was.
+``--keep FOLDER`` keeps each answer there, so that a run that was broken off goes on where it was; after ``--minutes`` no other is begun.
 """
 
 import argparse
@@ -83,14 +83,16 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--budget", default="quick")
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--minutes", type=float, default=1e9)
     options = parser.parse_args()
+    options.until = time.perf_counter() + 60 * options.minutes
     lines = HEAD.format(budget=options.budget).splitlines()
     with tempfile.TemporaryDirectory() as folder:
         for title, classes in (
-            ("Right", RIGHT),
+            ("One line wrong", WRONG),
             ("Right, with masks that point another way", OTHERWISE),
             ("As published, and not conformant", PUBLISHED),
-            ("One line wrong", WRONG),
+            ("Right", RIGHT),
         ):
             lines += ["", f"## {title}", ""]
             lines += _all([each for each in classes if options.only in each.target], Path(folder), options)
@@ -115,6 +117,8 @@ def _kept(each: Class, folder: Path, options: argparse.Namespace) -> list[str]:
     if file is not None and file.exists():
         kept: list[str] = json.loads(file.read_text())
         return kept
+    if time.perf_counter() > options.until:
+        return ["not judged in this run"]
     result, seconds = judged(each, folder, options.budget)
     print(f"{each.name} {each.role}: {verdict(result)} ({seconds:.0f} s)", flush=True)
     said = [verdict(result), *told(each, result)]

@@ -91,7 +91,7 @@ OTHERWISE = (
     Class("uva.py:MultiheadAttention", "multi-head-attention", "UvA deep learning", "masked_fill(mask == 0,", "masked_fill(mask,", says=(("the mask mask", HIDES),)),
     Class("uva.py:MultiheadAttention", "multi-head-attention", "UvA deep learning", 'attn_logits.masked_fill(mask == 0, float("-inf"))', "attn_logits + mask", says=(("the mask mask", "added"),)),
     Class("annotated.py:EncoderLayer", "encoder-layer", "The Annotated Transformer", 'masked_fill(mask == 0, float("-inf"))', 'masked_fill(mask == 1, float("-inf"))', says=(("the mask mask", HIDES),)),
-    Class("bentrevett.py:DecoderLayer", "decoder-layer", "bentrevett", 'masked_fill(mask == 0, float("-inf"))', "masked_fill(mask.bool(), torch.finfo(energy.dtype).min)", says=(("the mask trg_mask", HIDES), ("the mask src_mask", HIDES))),
+    Class("bentrevett.py:DecoderLayer", "decoder-layer", "bentrevett", 'masked_fill(mask == 0, torch.finfo(energy.dtype).min)', "masked_fill(mask.bool(), torch.finfo(energy.dtype).min)", says=(("the mask trg_mask", HIDES), ("the mask src_mask", HIDES))),
     Class("aladdin.py:SelfAttention", "multi-head-attention", "Aladdin Persson", 'energy.masked_fill(mask == 0, float("-inf"))', "energy + torch.log(mask)", says=(("the mask mask", ""),)),
 )  # fmt: skip
 """Right, and their masks point another way: understood, not failed."""
@@ -127,7 +127,7 @@ WRONG = (
     Class("keras_like.py:TransformerBlock", "encoder-layer", "Keras' example", "self.layernorm2(out1 + ", "self.layernorm2(inputs + ",
           ("residual.the-skip-holds-the-value-before-the-sublayer",), "skip"),
     Class("aladdin.py:SelfAttention", "multi-head-attention", "Aladdin Persson", "dim=3)", "dim=2)", ("attention", "heads", "masking"), "softmax"),
-    Class("bentrevett.py:EncoderLayer", "encoder-layer", "bentrevett", 'float("-inf")', "1e-10", ("masking.masked-keys-are-invisible",), "mask"),
+    Class("bentrevett.py:EncoderLayer", "encoder-layer", "bentrevett", "torch.finfo(energy.dtype).min", "1e-10", ("masking.masked-keys-are-invisible",), "mask"),
     Class("bentrevett.py:DecoderLayer", "decoder-layer", "bentrevett", "self.encoder_attention(trg, enc_src, enc_src, src_mask)",
           "self.encoder_attention(trg, trg, trg, trg_mask)", ("heads", "masking", "stack"), ""),
     Class("uva.py:MultiheadAttention", "multi-head-attention", "UvA deep learning", "mask=mask)", "mask=None)", ("masking.masked-keys-are-invisible",), "mask"),

@@ -22,7 +22,7 @@ class MultiHeadAttentionLayer(nn.Module):
         V = self.fc_v(value).view(batch_size, -1, self.n_heads, self.head_dim).permute(0, 2, 1, 3)
         energy = torch.matmul(Q, K.permute(0, 1, 3, 2)) / self.scale
         if mask is not None:
-            energy = energy.masked_fill(mask == 0, float("-inf"))
+            energy = energy.masked_fill(mask == 0, torch.finfo(energy.dtype).min)
         attention = torch.softmax(energy, dim=-1)
         x = torch.matmul(self.dropout(attention), V)
         x = x.permute(0, 2, 1, 3).contiguous().view(batch_size, -1, self.hid_dim)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from veriformer.assumed import behaviour, function, masks, names, signature, trying
+from veriformer.assumed import behaviour, function, future, masks, names, signature, trying
 from veriformer.assumed.constructor import (
     Construction,
     annotation,
@@ -64,8 +64,13 @@ def assume(origin: Origin, role: Role, claims: Mapping[str, object], sizes: Mapp
         if not draft.sizes.get("q_len"):
             draft = behaviour.laid_out(draft)
         draft = behaviour.hides_the_future(draft)
-        draft = masks.decided(draft.with_(masks=()), reading)
-        draft = _hiding_the_future(draft)
+        draft, hiding = future.hidden(draft, reading)
+        told = masks.jointly(draft.with_(masks=(*draft.masks, *hiding)) if hiding else draft, reading)
+        for each in told:
+            said = f"{each.points}, shape [{each.shape}], as {each.slot}"
+            how = "tried: together they hide the keys that they should hide, and only them"
+            draft = draft.saying(f"the mask {each.parameter}", said, how)
+        draft = masks.decided(draft.with_(masks=()), reading, (*hiding, *told))
         draft = behaviour.padding_by_ids(draft)
         for step in _CLAIMS:
             draft = step(draft)
@@ -75,6 +80,7 @@ def assume(origin: Origin, role: Role, claims: Mapping[str, object], sizes: Mapp
 _CLAIMS: tuple[Callable[[Draft], Draft], ...] = (
     function.activation,
     function.biases,
+    function.kinds_of_norm,
     behaviour.judged_norms,
     behaviour.tied,
     behaviour.probabilities,
@@ -326,34 +332,6 @@ def _rows(module: nn.Module, draft: Draft) -> int:
         if len(shape) == 2 and shape[1] == case.d_model and shape[0] not in taken and shape[0] >= 16
     ]
     return min(rows, default=0)
-
-
-def _hiding_the_future(draft: Draft) -> Draft:
-    """A model that leaves the future to its caller is passed a mask that hides it."""
-    if draft.role not in (Role.CAUSAL_LM, Role.ENCODER_DECODER):
-        return draft
-    own = next((each for each in draft.masks if each.slot in ("mask", "target_mask") and "q_len" in each.shape), None)
-    trial = Trial(draft)
-    case = trial.case()
-    apart = trying.influence(trial, case)
-    if apart is None:
-        return draft
-    future = torch.ones(case.q_len, case.q_len, dtype=torch.bool).triu(1)
-    visible = bool(trying.seen(apart)[:, future].any())
-    if not visible:
-        return draft.saying(
-            "causal", "True: hides the future by itself", "tried: without a mask, no token sees a later one"
-        )
-    if own is None:
-        return draft.saying(
-            "causal",
-            "True",
-            "tried: without a mask, tokens see later ones, and there is no mask to hide them with; the clauses will say so",
-        )
-    moved = tuple(dataclasses.replace(each, causal=True) if each is own else each for each in draft.masks)
-    return draft.with_(masks=moved).saying(
-        "causal", f"by the mask {own.parameter}, which the caller passes", "tried: without it, tokens see later ones"
-    )
 
 
 def _said_of_the_constructor(draft: Draft, construction: Construction) -> Draft:

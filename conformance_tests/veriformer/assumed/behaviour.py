@@ -62,11 +62,15 @@ _UNPACKED = re.compile(r"^\s*\(?(\w+)\s*,\s*(\w+)\s*[,)=].*=\s*\w+\.(?:shape|siz
 def _written_batch_first(draft: Draft) -> bool:
     """Whether the code around the class, wherever it names the axes of its input, names the batch first."""
     try:
-        text = inspect.getsource(draft.origin.made)
-    except (OSError, TypeError):
+        trial = Trial(draft)
+        module = trial.built(trial.case(), own_weights=True).module
+    except trying.REFUSALS:
         return False
-    with contextlib.suppress(OSError, TypeError):
-        text += inspect.getsource(draft.origin.module)
+    text = ""
+    for made in {type(each) for each in module.modules()} if module is not None else ():
+        if made.__module__.partition(".")[0] != "torch":
+            with contextlib.suppress(OSError, TypeError):
+                text += inspect.getsource(made)
     first = {names.plain(one) for one, _ in _UNPACKED.findall(text)}
     return bool(first & names.BATCHES) and not first & names.TIMES
 
@@ -211,7 +215,7 @@ def padding_by_ids(draft: Draft) -> Draft:
     """Whether a model that is passed no mask sees by the id of padding what is padding."""
     if draft.role not in MODELS or "masks" in draft.claims:
         return draft
-    taken = {each.slot for each in draft.masks}
+    taken = {each.slot for each in draft.masks if each.part != "None"}
     sides = {"source_mask": "source", "target_mask": "target"} if draft.role in CROSS_ATTENDING else {"mask": "ids"}
     padded, kinds = list[str](), set[bool]()
     for slot, ids in sides.items():

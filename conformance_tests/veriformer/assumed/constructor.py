@@ -108,7 +108,7 @@ def ways(parameter: inspect.Parameter, beside: Sequence[str], role: Role, said: 
         if word in words:
             claimed = names.CLAIM_OF_FLAG[expression] in said
             return [Way(expression)] if claimed or free else [Way("")]
-    if word in names.RATES:
+    if word in names.RATES or "drop" in word:
         return [Way("config.dropout")]
     if word in names.RATIOS:
         return [Way("4")] if free else [Way("")]

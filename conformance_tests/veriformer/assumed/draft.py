@@ -57,7 +57,7 @@ class Mask:
         slot: which of the specification's masks it takes: ``mask``, ``memory_mask``, ``source_mask``, ``target_mask``.
         causal: the caller hides the future through it, too.
         always: it must be passed.
-        part: which part of a mask that two parameters share: ``every_row``, ``every_query``, or all of it.
+        part: which part of a mask that two parameters share: ``every_row``, ``every_query``, ``None`` of it, or all where it is empty.
         query, key: the inputs that say how many there are of each.
     """
 
@@ -174,7 +174,7 @@ class Draft:
     def _call(self) -> list[str]:
         arguments = CALLS[self.role]
         lines = [f"def call(module, {', '.join(arguments)}):"]
-        if any(each.part for each in self.masks):
+        if any(each.part.startswith("every") for each in self.masks):
             lines.append("    every_row, every_query = passing.parted(mask)")
         if self.batched:
             lines.append("    shape = query.shape")
@@ -184,9 +184,11 @@ class Draft:
             )
         lines += self._refusals()
         tensors = [each for each in arguments if "=" not in each]
+        taken = {each.parameter for each in self.masks}
         given = [
             f"{name}={self._turned(value, tensors)}" if name.isidentifier() else self._turned(value, tensors)
             for name, value in self.passed.items()
+            if name not in taken
         ]
         given += [f"{each.parameter}={each.expression}" for each in self.masks]
         turned = self.output
@@ -199,7 +201,7 @@ class Draft:
 
     def _refusals(self) -> list[str]:
         """What to do with masks that no parameter takes."""
-        taken = {each.slot for each in self.masks}
+        taken = {each.slot for each in self.masks if each.part != "None"}
         slots = [each.partition("=")[0] for each in CALLS[self.role] if "=" in each]
         lines = []
         for slot in slots:

@@ -17,7 +17,7 @@ from veriformer.mapping.probing import mapping_case
 from veriformer.subjects import Subject
 from veriformer.variants import Variant
 from veriformer_spec.config import CLAIMS
-from veriformer_spec.role import MODELS, PARAMETRIC
+from veriformer_spec.role import MODELS, PARAMETRIC, Role
 
 GATED = {"relu": "reglu", "gelu": "geglu", "gelu-tanh": "geglu", "silu": "swiglu"}
 """With a second projection."""
@@ -30,8 +30,9 @@ SEARCHED: Mapping[str, tuple[object, ...]] = {
     "final_norm": ("as-placed", True),
     "norm": ("post", "pre"),
     "head": ("linear", "transform"),
+    "normalization": ("layer", "rms"),
+    "norm_bias": (True, False),
     "positions": ("none", "rotary", "alibi"),
-    "rotary_pairing": ("halves", "adjacent"),
 }
 """Claims that a class may make by what it computes; never one whose other value is a known mistake, such as a forgotten scale."""
 MOST = 160
@@ -82,7 +83,8 @@ def activation(draft: Draft) -> Draft:
         inside in shape or 2 * inside in shape for shape in trying.shapes(instance.module).values() if len(shape) == 2
     )
     fused = any(2 * inside in shape for shape in trying.shapes(instance.module).values() if len(shape) == 2)
-    gated = case.layers and (matrices >= 3 * case.layers or fused)
+    stacks = 2 if draft.role is Role.ENCODER_DECODER else 1
+    gated = case.layers and (matrices >= 3 * case.layers * stacks or fused)
     return _claim(
         draft,
         "activation",
@@ -121,6 +123,42 @@ def biases(draft: Draft) -> Draft:
     return draft
 
 
+def kinds_of_norm(draft: Draft) -> Draft:
+    """Whether the norms subtract the mean, and whether they add a shift: each is called on its own, whatever is wrong around it."""
+    if draft.role not in CLAIMS["normalization"].roles or {"normalization", "norm_bias"} & draft.claims.keys():
+        return draft
+    try:
+        trial = Trial(draft)
+        case = trial.case()
+        module = trial.built(case, own_weights=True).module
+    except trying.REFUSALS:
+        return draft
+    found = {_norm(each, case.d_model) for each in module.modules()} - {None} if module is not None else set()
+    if found == {("rms", False)}:
+        return _claim(
+            draft, "normalization", "rms", "tried: its norms, called alone, change with a constant that is added"
+        )
+    if found == {("layer", False)}:
+        return _claim(draft, "norm_bias", False, "seen: its norms have no shift")
+    return draft
+
+
+def _norm(module: nn.Module, d_model: int) -> tuple[str, bool] | None:
+    """The kind of a norm, and whether it has a shift; None for what is none."""
+    own = [tuple(each.shape) for each in module.parameters()]
+    if own not in ([(d_model,)], [(d_model,), (d_model,)]):
+        return None
+    x = torch.randn(2, 3, d_model, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    try:
+        with torch.no_grad():
+            one, other, larger = (module(each).double() for each in (x, x + 1, 100 * x))
+    except Exception:  # noqa: BLE001  # it may want anything, and is then none
+        return None
+    if one.shape != x.shape or float((one - larger).abs().max()) > 1e-2:
+        return None
+    return ("layer" if float((one - other).abs().max()) < 1e-6 else "rms", len(own) == 2)
+
+
 def proved(draft: Draft) -> Draft:
     """The claims under which the class equals the reference on fresh random weights, where there are such."""
     if draft.role not in PARAMETRIC:
@@ -156,21 +194,20 @@ def _candidates(draft: Draft, claimed: Variant, own: int) -> Iterator[Variant]:
     """Other legal values of what nobody said, those first that differ in few claims and have as many numbers."""
     known = {each.what for each in draft.assumed if each.how.startswith(("tried", "seen"))} | set(draft.claims)
     free = [name for name in SEARCHED if draft.role in CLAIMS[name].roles and name not in known]
-    if draft.claims.get("positions", "none") != "rotary":
-        free = [name for name in free if name != "rotary_pairing"]
-    options: list[list[tuple[str, object]]] = []
+    options: list[list[tuple[tuple[str, object], ...]]] = []
     for name in free:
         current = draft.claims.get(name, CLAIMS[name].default_for(draft.role))
         values = [each for each in SEARCHED[name] if each != current or type(each) is not type(current)]
-        if name == "positions":
-            values = [each for each in values if each != "rotary" or claimed.config.d_head % 2 == 0]
-        options.append([(name, each) for each in values])
+        changes = [((name, each),) for each in values]
+        if ("positions", "rotary") in [each[0] for each in changes]:
+            changes.append((("positions", "rotary"), ("rotary_pairing", "adjacent")))
+        options.append(changes)
     count = 0
     for size in (1, 2, 3):
         for chosen in itertools.combinations(options, size):
-            for changes in itertools.product(*chosen):
-                variant = tries.with_claims(claimed, changes)
+            for several in itertools.product(*chosen):
                 try:
+                    variant = tries.with_claims(claimed, tuple(itertools.chain(*several)))
                     fits = tries.numbers_in(variant) == own
                 except (ValueError, TypeError, RuntimeError):
                     continue

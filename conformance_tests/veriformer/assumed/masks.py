@@ -81,6 +81,9 @@ def tried(draft: Draft, mask: Mask) -> Tried | None:
     inputs = trial.inputs(dataclasses.replace(case, mask="none"))
     grid = pattern(case, mask.shape, padding_only=padding_only, causal=trial.subject.causal)
     masked = inputs.with_mask(grid)
+    works = _works(trial, case, inputs, masked)
+    if not works:
+        return None if works is None else Tried(mask, exact=False, works=False, clear=0.0)
     apart = trying.influence(trial, case, masked)
     if apart is None:
         return None
@@ -89,14 +92,19 @@ def tried(draft: Draft, mask: Mask) -> Tried | None:
     exact = bool((trying.seen(apart) == wanted)[compared].all())
     hidden, visible = apart[compared & ~wanted], apart[compared & wanted]
     clear = float(visible.mean() / hidden.mean().clamp(min=1e-12)) if hidden.numel() and visible.numel() else 0.0
-    return Tried(mask, exact, _works(trial, case, inputs, masked), clear)
+    return Tried(mask, exact, works=True, clear=clear)
 
 
-def _works(trial: Trial, case: Case, inputs: Inputs, masked: Inputs) -> bool:
-    """Whether the mask changes anything."""
+def _works(trial: Trial, case: Case, inputs: Inputs, masked: Inputs) -> bool | None:
+    """Whether the mask changes anything; None where it cannot be passed."""
+    assert masked.mask is not None
     try:
         instance = trial.built(case)
-        return not torch.equal(instance(inputs.with_mask(torch.ones_like(masked.mask))), instance(masked))  # type: ignore[arg-type]  # it has one
+        hiding = instance(masked)
+    except trying.REFUSALS:
+        return None
+    try:
+        return not torch.equal(instance(inputs.with_mask(torch.ones_like(masked.mask))), hiding)
     except trying.REFUSALS:
         return True
 
@@ -105,7 +113,7 @@ def candidates(draft: Draft, parameter: str, *, always: bool) -> list[Tried]:
     """Every convention of a parameter that can be passed, exact ones first."""
     found: list[Tried] = []
     for slot in mask_slots(draft.role, parameter):
-        for each in conventions(_blank(draft, parameter, slot, always=always), padding_only=draft.role in MODELS):
+        for each in conventions(blank(draft, parameter, slot, always=always), padding_only=draft.role in MODELS):
             result = tried(draft, each)
             if result is None:
                 continue
@@ -115,7 +123,25 @@ def candidates(draft: Draft, parameter: str, *, always: bool) -> list[Tried]:
     return found
 
 
-def _blank(draft: Draft, parameter: str, slot: str, *, always: bool) -> Mask:
+def jointly(draft: Draft, reading: Reading) -> tuple[Mask, ...]:
+    """The source's padding, where it hides only if several parameters are told of it: the encoder's, and that of the memory."""
+    other = [name for name in reading.masks if mask_slots(draft.role, name)[0] == "source_mask"]
+    group = [name for name in other if "pad" in name.lower()] or other
+    if draft.role is not Role.ENCODER_DECODER or len(group) < 2:
+        return ()
+    passed = {name: value for name, value in draft.passed.items() if name not in group}
+    blanks = [Mask(parameter=name, slot="source_mask", always=reading.masks[name], query="source") for name in group]
+    plain = draft.with_(passed=passed, masks=tuple(each for each in draft.masks if each.parameter not in group))
+    for first in conventions(blanks[0], padding_only=True):
+        if first.shape in passing.EVERY_QUERY:
+            rest = tuple(dataclasses.replace(each, shape=first.shape, points=first.points) for each in blanks[1:])
+            result = tried(plain.with_(masks=(*plain.masks, *rest)), first)
+            if result is not None and result.exact:
+                return (first, *rest)
+    return ()
+
+
+def blank(draft: Draft, parameter: str, slot: str, *, always: bool) -> Mask:
     """A parameter's mask, before its convention is known: which inputs say how many queries and keys there are."""
     query, key = "x", ""
     if draft.role in (Role.ATTENTION, Role.MULTI_HEAD_ATTENTION, Role.ADDITIVE_ATTENTION):
@@ -152,25 +178,32 @@ def best(found: Sequence[Tried]) -> tuple[Tried | None, str]:
     return default, "not decided: no way to pass it hides what it should; the masking clauses will say so"
 
 
-def decided(draft: Draft, reading: Reading) -> Draft:
+def decided(draft: Draft, reading: Reading, fixed: tuple[Mask, ...] = ()) -> Draft:
     """The draft with a convention for each mask, and what that says about the masks that it takes.
+
+    Args:
+        fixed: masks that are known already.
 
     Raises:
         Undecided: a mask that must be passed cannot be passed in any way.
     """
-    needed = [name for name, free in reading.masks.items() if free]
-    draft = _without_optional(draft, needed)
+    known = [each.parameter for each in fixed]
+    needed = [name for name, free in reading.masks.items() if free and name not in known]
+    draft = draft.with_(passed={name: value for name, value in draft.passed.items() if name not in known})
+    draft = _without_optional(draft.with_(masks=fixed), needed).with_(masks=())
     open_ = [name for name in needed if name not in draft.passed]
     taken: list[tuple[Tried, str]] = []
     for parameter in reading.masks:
         found: list[Tried] = []
+        if parameter in known:
+            continue
         if parameter in open_:
             for others in neutral(draft, [each for each in open_ if each != parameter]):
-                found = candidates(draft.with_(masks=others), parameter, always=True)
+                found = candidates(draft.with_(masks=(*fixed, *others)), parameter, always=True)
                 if any(each.exact for each in found):
                     break
         else:
-            others = _others(open_, taken)
+            others = (*fixed, *_others(open_, taken))
             plain = draft.with_(
                 passed={name: value for name, value in draft.passed.items() if name != parameter}, masks=others
             )
@@ -191,7 +224,7 @@ def decided(draft: Draft, reading: Reading) -> Draft:
             draft = draft.saying(
                 f"the mask {parameter}", "not passed", "tried: no mask that was tried can be passed there"
             )
-    return _chosen(draft, taken, open_)
+    return _chosen(draft, taken, open_, fixed)
 
 
 def _without_optional(draft: Draft, needed: Sequence[str]) -> Draft:
@@ -215,7 +248,7 @@ def neutral(draft: Draft, others: Sequence[str]) -> Iterator[tuple[Mask, ...]]:
         return
     first, *rest = others
     for slot in mask_slots(draft.role, first)[:1]:
-        for each in conventions(_blank(draft, first, slot, always=True), padding_only=draft.role in MODELS):
+        for each in conventions(blank(draft, first, slot, always=True), padding_only=draft.role in MODELS):
             if each.points not in ("True keeps", "True hides", "added"):
                 continue
             for more in neutral(draft, rest):
@@ -227,10 +260,12 @@ def _others(open_: Sequence[str], taken: Sequence[tuple[Tried, str]]) -> tuple[M
     return tuple(each.mask for each, _ in taken if each.mask.parameter in open_)
 
 
-def _chosen(draft: Draft, taken: list[tuple[Tried, str]], open_: Sequence[str]) -> Draft:
+def _chosen(draft: Draft, taken: list[tuple[Tried, str]], open_: Sequence[str], fixed: tuple[Mask, ...]) -> Draft:
     """Which parameters the adapter passes masks to, and the claim on masks that follows."""
     kinds: dict[str, frozenset[str]] = {}
-    kept: list[Mask] = []
+    kept: list[Mask] = list(fixed)
+    full = {each.slot for each in fixed if not each.part}
+    taken = [(each, how) for each, how in taken if each.mask.slot not in full or each.mask.parameter in open_]
     for slot in dict.fromkeys(each.mask.slot for each, _ in taken):
         here = [(each, how) for each, how in taken if each.mask.slot == slot]
         exact = [each for each, _ in here if each.exact] or [each for each, _ in here]

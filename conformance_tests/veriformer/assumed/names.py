@@ -4,6 +4,7 @@ A name is compared without case, and without underscores. A word may mean severa
 words beside it, and what is built and called with it decides.
 """
 
+import re
 from collections.abc import Collection, Iterator
 
 from veriformer_spec.role import MODELS, Role
@@ -24,7 +25,7 @@ SIZES = {
         "num_hiddens dim d emb embed embedding emb_size embed_size embedding_size d_embed d_emb hid_dim model_size size features "
         "num_features n_features feature_dim feature_size features_dim units width channels num_channels c embd k normalized_shape "
         "norm_shape n_state model_dimension embedding_dimension ffn_num_input ffn_num_outputs token_dim n_units num_units d_embedding "
-        "dim_embed dim_embedding"
+        "dim_embed dim_embedding query_dim context_dim q_dim kv_dim d_cross cross_dim d_context encoder_dim decoder_dim latent_dim"
     ),
     "heads": _words(
         "heads n_heads nhead n_head num_heads num_head nb_heads num_attention_heads n_attn_heads attention_heads h nheads head "
@@ -178,9 +179,29 @@ def meanings(name: str, beside: Collection[str], role: Role) -> Iterator[str]:
         yield "layers"
         yield "heads"
         return
-    for meaning, words in SIZES.items():
-        if word in words:
+    known = [meaning for meaning, words in SIZES.items() if word in words]
+    yield from known or _by_parts(name)
+
+
+_PARTS = (
+    ("d_ff", r"ff|ffn|ffw|feed|feedforward|mlp|pf|inner|intermediate|expand|expanded"),
+    ("vocab", r"vocab|vocabulary|tokens|words"),
+    ("d_head", r"(?:dim|size|d)_heads?|heads?_(?:dim|size|d)"),
+    ("heads", r"heads?|nhead"),
+    ("layers", r"layers?|blocks?|depth"),
+    ("pad_id", r"pad|padding"),
+    ("max_len", r"len|length|positions?|ctx|context"),
+    ("d_model", r"dim|size|embd?|embed|embedding|model|hidden|features|units|width|channels"),
+)
+"""Of a name that is in no list, what its words say; the first that fits."""
+
+
+def _by_parts(name: str) -> Iterator[str]:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    for meaning, words in _PARTS:
+        if re.search(rf"(?:^|_)(?:{words})(?:_|$)", spaced):
             yield meaning
+            return
 
 
 def speaks_of_a_mask(name: str) -> bool:
