@@ -80,6 +80,12 @@ RIGHT = (
     Class("labml_like.py:TransformerLayer", "encoder-layer", "labml", says=(("layout", "time first"), ("norm", "pre"))),
     Class("raschka.py:TransformerBlock", "encoder-layer", "Sebastian Raschka", says=(("activation", "gelu-tanh"), ("norm", "pre"))),
     Class("raschka.py:GPTModel", "causal-lm", "Sebastian Raschka", says=(("positions", "learned"),)),
+    Class("pytorch_tutorials.py:TransformerModel", "causal-lm", "PyTorch's language model", says=(("layout", "time first"), ("the mask src_mask", HIDES))),
+    Class("pytorch_tutorials.py:Seq2SeqTransformer", "encoder-decoder", "PyTorch's translator", says=(("layout", "time first"), ("the mask tgt_mask", HIDES), ("the mask memory_key_padding_mask", HIDES), ("final_norm", "True"))),
+    Class("llama_like.py:LlamaBlock", "encoder-layer", "Llama", says=(("activation", "swiglu"), ("normalization", "rms"), ("positions", "rotary"), ("bias", "False"))),
+    Class("vit_like.py:FastAttention", "multi-head-attention", "timm", says=(("the mask attn_mask", KEEPS),)),
+    Class("vit_like.py:ViTBlock", "encoder-layer", "timm", says=(("norm", "pre"), ("eps", "1e-06"))),
+    Class("diffusion_like.py:CrossAttention", "multi-head-attention", "latent diffusion", says=(("the mask mask", KEEPS), ("bias", "False"))),
     Class("torch.nn:MultiheadAttention", "multi-head-attention", "torch.nn", says=(("the mask attn_mask", HIDES),)),
     Class("torch.nn:TransformerEncoderLayer", "encoder-layer", "torch.nn", says=(("the mask src_mask", HIDES),)),
     Class("torch.nn:TransformerDecoderLayer", "decoder-layer", "torch.nn", says=(("the mask tgt_mask", HIDES),)),
@@ -91,7 +97,7 @@ OTHERWISE = (
     Class("uva.py:MultiheadAttention", "multi-head-attention", "UvA deep learning", "masked_fill(mask == 0,", "masked_fill(mask,", says=(("the mask mask", HIDES),)),
     Class("uva.py:MultiheadAttention", "multi-head-attention", "UvA deep learning", 'attn_logits.masked_fill(mask == 0, float("-inf"))', "attn_logits + mask", says=(("the mask mask", "added"),)),
     Class("annotated.py:EncoderLayer", "encoder-layer", "The Annotated Transformer", 'masked_fill(mask == 0, float("-inf"))', 'masked_fill(mask == 1, float("-inf"))', says=(("the mask mask", HIDES),)),
-    Class("bentrevett.py:DecoderLayer", "decoder-layer", "bentrevett", 'masked_fill(mask == 0, torch.finfo(energy.dtype).min)', "masked_fill(mask.bool(), torch.finfo(energy.dtype).min)", says=(("the mask trg_mask", HIDES), ("the mask src_mask", HIDES))),
+    Class("bentrevett.py:DecoderLayer", "decoder-layer", "bentrevett", "masked_fill(mask == 0, torch.finfo(energy.dtype).min)", "masked_fill(mask.bool(), torch.finfo(energy.dtype).min)", says=(("the mask trg_mask", HIDES), ("the mask src_mask", HIDES))),
     Class("aladdin.py:SelfAttention", "multi-head-attention", "Aladdin Persson", 'energy.masked_fill(mask == 0, float("-inf"))', "energy + torch.log(mask)", says=(("the mask mask", ""),)),
 )  # fmt: skip
 """Right, and their masks point another way: understood, not failed."""

@@ -82,6 +82,7 @@ _CLAIMS: tuple[Callable[[Draft], Draft], ...] = (
     function.biases,
     function.kinds_of_norm,
     behaviour.judged_norms,
+    behaviour.norms_of_a_model,
     behaviour.tied,
     behaviour.probabilities,
     function.proved,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from veriformer import bare_stack
+from veriformer import bare_stack, perturbation
 from veriformer.assumed import names, trying
 from veriformer.assumed.draft import Draft
 from veriformer.assumed.trying import Trial
@@ -156,6 +156,35 @@ def judged_norms(draft: Draft) -> Draft:
     if "norm" in free:
         draft = draft.saying(
             "norm", CLAIMS["norm"].default, "not decided: no arrangement of norms explains the output; the default"
+        )
+    return draft
+
+
+def norms_of_a_model(draft: Draft) -> Draft:
+    """Where a model's layers normalise: with embeddings a million times as large, a pre-norm layer adds next to nothing to them."""
+    if draft.role not in MODELS or "norm" in draft.claims:
+        return draft
+    trial = Trial(draft)
+    case = trial.case()
+    try:
+        instance, inputs = trial.built(case), trial.inputs(case)
+        tables = (
+            [each for each in instance.module.modules() if isinstance(each, nn.Embedding)] if instance.module else []
+        )
+        with torch.no_grad():
+            for each in {id(table.weight): table.weight for table in tables}.values():
+                each.mul_(1e6)
+        random = torch.Generator().manual_seed(4)
+        base, last = instance(inputs), case.q_len - 1
+        other = perturbation.difference(base, instance(perturbation.with_query_changed(inputs, 0, 0, random)))[0, last]
+        own = perturbation.difference(base, instance(perturbation.with_query_changed(inputs, 0, last, random)))[0, last]
+    except trying.REFUSALS:
+        return draft
+    if not tables or not bool(own.isfinite()) or float(own) == 0:
+        return draft
+    if float(other) < 1e-3 * float(own):
+        return _claim(
+            draft, "norm", "pre", "tried: with embeddings a million times as large, a token follows itself alone"
         )
     return draft
 

@@ -29,12 +29,14 @@ class Tried:
         exact: it hides what should be hidden, and that alone.
         works: the mask changes something.
         clear: by how much visible keys show more than hidden ones; of code that hides imperfectly.
+        narrow: it does so only for masks that a narrower shape could say.
     """
 
     mask: Mask
     exact: bool
     works: bool
     clear: float
+    narrow: bool = False
 
 
 def conventions(mask: Mask, *, padding_only: bool) -> Iterator[Mask]:
@@ -72,14 +74,18 @@ def pattern(case: Case, shape: str, *, padding_only: bool, causal: bool) -> Tens
     return grid.expand(batch, 1, q_len, k_len).clone()
 
 
-def tried(draft: Draft, mask: Mask) -> Tried | None:
-    """One convention; None where it cannot be passed."""
+def tried(draft: Draft, mask: Mask, *, as_in: str = "") -> Tried | None:
+    """One convention; None where it cannot be passed.
+
+    Args:
+        as_in: hide no more than what another shape could say.
+    """
     trial = Trial(draft.with_(masks=(*draft.masks, mask)))
     side = "cross" if mask.slot in ("memory_mask", "source_mask") else "self"
     padding_only = draft.role in MODELS
     case = trial.case(side=side, mask="padding" if padding_only else "arbitrary")
     inputs = trial.inputs(dataclasses.replace(case, mask="none"))
-    grid = pattern(case, mask.shape, padding_only=padding_only, causal=trial.subject.causal)
+    grid = pattern(case, as_in or mask.shape, padding_only=padding_only, causal=trial.subject.causal)
     masked = inputs.with_mask(grid)
     works = _works(trial, case, inputs, masked)
     if not works:
@@ -118,8 +124,25 @@ def candidates(draft: Draft, parameter: str, *, always: bool) -> list[Tried]:
             if result is None:
                 continue
             if result.exact:
-                return [result, *found]
+                return [_broader(draft, result), *found]
             found.append(result)
+    return found
+
+
+def _broader(draft: Draft, found: Tried) -> Tried:
+    """The same convention in a shape that can say more, where that is taken too.
+
+    A module that takes such a mask, and hides with it what a narrower one can say but not all that it says, is wrong: judged by the
+    narrower shape alone it would not be found.
+    """
+    narrow = found.mask.shape
+    if narrow not in (*passing.EVERY_QUERY, *passing.EVERY_ROW) or draft.role in MODELS or narrow.endswith("lengths"):
+        return found
+    for shape in passing.SHAPES[: passing.SHAPES.index(passing.EVERY_ROW[0])]:
+        wider = dataclasses.replace(found.mask, shape=shape)
+        result = tried(draft, wider, as_in=narrow)
+        if result is not None and result.exact:
+            return Tried(wider, exact=True, works=True, clear=0.0, narrow=True)
     return found
 
 
@@ -161,6 +184,9 @@ def blank(draft: Draft, parameter: str, slot: str, *, always: bool) -> Mask:
 def best(found: Sequence[Tried]) -> tuple[Tried | None, str]:
     """What to assume of one parameter, and how it was found out."""
     exact = next((each for each in found if each.exact), None)
+    if exact is not None and exact.narrow:
+        how = "tried: it takes such masks, but hides what it should only where all queries see the same; the clauses will say so"
+        return exact, f"not so as it should be; {how}"
     if exact is not None:
         return exact, "tried: hides the keys that it should hide, and only them"
     working = [each for each in found if each.works]
