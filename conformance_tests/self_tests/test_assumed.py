@@ -20,6 +20,7 @@ from veriformer.errors import UsageError
 from veriformer.request import Request
 from veriformer.run import run as judge
 from veriformer.targets import Target, origin_of
+from veriformer.worker import Found
 from veriformer_spec.role import Role
 
 
@@ -33,7 +34,7 @@ def value(draft, what: str) -> str:
     return next((each.value for each in draft.assumed if each.what == what), "")
 
 
-@pytest.mark.parametrize("each", (*RIGHT, *PUBLISHED), ids=lambda each: each.target)
+@pytest.mark.parametrize("each", [*RIGHT, *PUBLISHED], ids=lambda each: each.target)
 def test_a_tutorial_is_understood(each: Class, tmp_path: Path) -> None:
     """Constructor, call, masks and claims are found out; nothing is left open, and what must be said is said."""
     if each.target.startswith("transformers"):
@@ -59,7 +60,7 @@ def test_a_mask_that_points_another_way_is_understood(each: Class, tmp_path: Pat
     assert result.header.assumed
 
 
-@pytest.mark.parametrize("each", (*PUBLISHED, *WRONG), ids=lambda each: f"{each.target} {each.new}")
+@pytest.mark.parametrize("each", [*PUBLISHED, *WRONG], ids=lambda each: f"{each.target} {each.new}")
 def test_a_wrong_class_fails_by_its_clause(each: Class, tmp_path: Path) -> None:
     """No assumption explains the mistake away."""
     target = Target(text=each.typed(tmp_path), role=each.role)
@@ -124,6 +125,13 @@ def of(made, role, **claims):
     return declared(made, role=role, claims=claims)
 
 
+def masked_keys_are_invisible(declaration) -> bool:
+    request = Request(budget="quick", only=("masking.masked-keys-are-invisible",), diagnose=False, isolate=False)
+    found = Found(declaration=declaration, target="")
+    (result,) = judge(lambda: [found], request, target="")
+    return result.conformant
+
+
 def said(declaration, what: str):
     return next(each for each in declaration.assumed if each.what == what)
 
@@ -132,10 +140,7 @@ def test_a_mask_that_is_ignored_is_no_convention() -> None:
     """It is said, and the masking clauses fail."""
     declaration = of(Ignores, "multi-head-attention")
     assert said(declaration, "the mask mask").how.startswith("not decided: it changes nothing")
-    result = veriformer.check(
-        declaration, budget="quick", only="masking.masked-keys-are-invisible", isolate=False
-    )
-    assert not result.conformant
+    assert not masked_keys_are_invisible(declaration)
 
 
 def test_a_mask_that_leaks_has_a_direction_and_fails() -> None:
@@ -143,21 +148,24 @@ def test_a_mask_that_leaks_has_a_direction_and_fails() -> None:
     declaration = of(Leaks, "multi-head-attention")
     assert said(declaration, "the mask mask").value.startswith(("True hides", "1 hides", "1.0 hides"))
     assert "no way to pass it hides them" in said(declaration, "the mask mask").how
-    result = veriformer.check(
-        declaration, budget="quick", only="masking.masked-keys-are-invisible", isolate=False
-    )
-    assert not result.conformant
+    assert not masked_keys_are_invisible(declaration)
 
 
 def test_what_the_user_claims_is_not_found_out_anew() -> None:
-    """A claim that does not hold fails; it is not replaced by what holds."""
+    """A claim that does not hold fails; it is not replaced by what holds. An option that stands for it is passed."""
     declaration = of(nn.TransformerEncoderLayer, "encoder-layer", norm="pre")
     assert declaration.claims["norm"] == "pre"
-    assert "norm_first=config.norm == 'pre'" in next(
-        each.value for each in declaration.assumed if each.what == "constructor"
-    ).replace(" = ", "=config.", 0).replace("norm_first = ", "norm_first=config.").replace("config.norm", "norm").replace(
-        "norm_first=norm", "norm_first=config.norm"
-    )
+    assert "norm_first = norm == 'pre'" in said(declaration, "constructor").value
+    declaration = of(written_post(), "encoder-layer", norm="pre")
+    assert declaration.claims["norm"] == "pre"
+
+
+def written_post():
+    """A class of post-norm layers that takes no option."""
+    specification = importlib.util.spec_from_file_location("uva_once_more", FOLDER / "uva.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.EncoderBlock
 
 
 def test_what_cannot_be_decided_is_one_message() -> None:

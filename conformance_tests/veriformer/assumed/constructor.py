@@ -114,7 +114,7 @@ def ways(parameter: inspect.Parameter, beside: Sequence[str], role: Role, said: 
         return [Way("4")] if free else [Way("")]
     if word in names.DEVICES:
         return [Way("'cpu'")] if free else [Way("")]
-    meant = list(names.meanings(parameter.name, beside, role))
+    meant = list(names.meanings(parameter.name, beside, role, guess=free))  # what has a default can stay as it is
     if isinstance(parameter.default, bool) or (
         parameter.default is not parameter.empty and isinstance(parameter.default, str)
     ):

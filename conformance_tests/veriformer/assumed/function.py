@@ -133,7 +133,11 @@ def kinds_of_norm(draft: Draft) -> Draft:
         module = trial.built(case, own_weights=True).module
     except trying.REFUSALS:
         return draft
-    found = {_norm(each, case.d_model) for each in module.modules()} - {None} if module is not None else set()
+    norms = [each for each in module.modules() if _norm(each, case.d_model)] if module is not None else []
+    found = {_norm(each, case.d_model) for each in norms}
+    added = {_eps(each, case.d_model) for each in norms}
+    if len(added) == 1 and None not in added and "eps" not in draft.claims:
+        draft = _claim(draft, "eps", added.pop(), "tried: its norms, called alone, add it to the variance")
     if found == {("rms", False)}:
         return _claim(
             draft, "normalization", "rms", "tried: its norms, called alone, change with a constant that is added"
@@ -157,6 +161,16 @@ def _norm(module: nn.Module, d_model: int) -> tuple[str, bool] | None:
     if one.shape != x.shape or float((one - larger).abs().max()) > 1e-2:
         return None
     return ("layer" if float((one - other).abs().max()) < 1e-6 else "rms", len(own) == 2)
+
+
+@torch.no_grad()
+def _eps(module: nn.Module, d_model: int) -> float | None:
+    """Which usual number a fresh norm adds to the variance; None where it is none of those."""
+    x = torch.randn(1, 1, d_model, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    x = (x - x.mean()) / x.var(unbiased=False).sqrt() * 1e-3
+    spread = float(module(x).double().square().mean())
+    found = 1e-6 * (1 / spread - 1) if spread else 0.0
+    return next((each for each in SEARCHED["eps"] if isinstance(each, float) and abs(found - each) < 1e-2 * each), None)
 
 
 def proved(draft: Draft) -> Draft:
@@ -198,7 +212,7 @@ def _candidates(draft: Draft, claimed: Variant, own: int) -> Iterator[Variant]:
     for name in free:
         current = draft.claims.get(name, CLAIMS[name].default_for(draft.role))
         values = [each for each in SEARCHED[name] if each != current or type(each) is not type(current)]
-        changes = [((name, each),) for each in values]
+        changes: list[tuple[tuple[str, object], ...]] = [((name, each),) for each in values]
         if ("positions", "rotary") in [each[0] for each in changes]:
             changes.append((("positions", "rotary"), ("rotary_pairing", "adjacent")))
         options.append(changes)

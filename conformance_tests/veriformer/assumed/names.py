@@ -151,11 +151,12 @@ OTHER_SIDE = ("memory", "src", "enc", "cross", "source", "context")
 """Words in the name of a mask that speak of the memory, where there is one."""
 
 
-def meanings(name: str, beside: Collection[str], role: Role) -> Iterator[str]:
+def meanings(name: str, beside: Collection[str], role: Role, *, guess: bool = True) -> Iterator[str]:
     """The sizes of ``Config`` that a constructor's parameter may mean, likely ones first.
 
     Args:
         beside: the other parameters' names.
+        guess: read the words of a name that is in no list, too.
     """
     word = plain(name)
     others = {plain(each) for each in beside} - {word}
@@ -180,7 +181,7 @@ def meanings(name: str, beside: Collection[str], role: Role) -> Iterator[str]:
         yield "heads"
         return
     known = [meaning for meaning, words in SIZES.items() if word in words]
-    yield from known or _by_parts(name)
+    yield from known or (_by_parts(name) if guess else ())
 
 
 _PARTS = (
