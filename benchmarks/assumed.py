@@ -21,6 +21,7 @@ from veriformer.request import Request
 from veriformer.result import Result
 from veriformer.run import run
 from veriformer.targets import Target
+from veriformer.verdict import Assumed
 
 HEAD = """# Classes without an adapter
 
@@ -61,15 +62,20 @@ def verdict(result: Result | str) -> str:
 
 def told(each: Class, result: Result | str) -> list[str]:
     """One class: what it is, what was assumed of it, and the verdict."""
+    lines = _titled(each, verdict(result))
+    return lines if isinstance(result, str) else [*lines, *_table(result.header.assumed)]
+
+
+def _titled(each: Class, said: str) -> list[str]:
     lines = [f"### `{each.target}` as `{each.role}`", "", f"{each.style}."]
     if each.old:
         lines[-1] += f" With `{each.new or '(nothing)'}` in the place of `{each.old}`."
-    lines += ["", f"**{verdict(result)}**", ""]
-    if not isinstance(result, str):
-        lines += ["| assumed | value | how |", "|---|---|---|"]
-        lines += [f"| {one.what} | {_cell(one.value)} | {one.how} |" for one in result.header.assumed]
-        lines.append("")
-    return lines
+    return [*lines, "", f"Verdict: {said}", ""]
+
+
+def _table(assumed: Sequence[Assumed]) -> list[str]:
+    rows = [f"| {one.what} | {_cell(one.value)} | {one.how} |" for one in assumed]
+    return ["| assumed | value | how |", "|---|---|---|", *rows, ""]
 
 
 def _cell(text: str) -> str:
@@ -110,6 +116,13 @@ def _all(classes: Sequence[Class], folder: Path, options: argparse.Namespace) ->
     return [*rows, "", *details]
 
 
+def _only_assumed(each: Class, folder: Path) -> list[str]:
+    """What is assumed of a class that there is no time to judge."""
+    (found,) = Target(text=each.typed(folder), role=each.role).load()
+    lines = _titled(each, "not judged in this run")
+    return ["not judged in this run", *lines, *_table(found.declaration.assumed)]
+
+
 def _kept(each: Class, folder: Path, options: argparse.Namespace) -> list[str]:
     """The verdict in a few words, then the section; from ``--keep`` where it is there."""
     name = hashlib.sha256(f"{each.name} {each.role} {options.budget}".encode()).hexdigest()[:16]
@@ -118,7 +131,7 @@ def _kept(each: Class, folder: Path, options: argparse.Namespace) -> list[str]:
         kept: list[str] = json.loads(file.read_text())
         return kept
     if time.perf_counter() > options.until:
-        return ["not judged in this run"]
+        return _only_assumed(each, folder)
     result, seconds = judged(each, folder, options.budget)
     print(f"{each.name} {each.role}: {verdict(result)} ({seconds:.0f} s)", flush=True)
     said = [verdict(result), *told(each, result)]
