@@ -1,7 +1,8 @@
 """Judge classes of tutorials without an adapter, and write docs/assumed.md: what each was assumed to be, and its verdict.
 
 Run as ``python benchmarks/assumed.py --write docs/assumed.md``; ``--only WORD`` takes those whose target holds the word, and
-``--keep FOLDER`` keeps each answer there, so that a run that was broken off goes on where it was; after ``--minutes`` no other is begun.
+``--keep FOLDER`` keeps each answer there, so that a run that was broken off goes on where it was; after ``--minutes`` no other is judged,
+and with a negative number none is looked at: what was kept is written.
 """
 
 import argparse
@@ -130,6 +131,8 @@ def _kept(each: Class, folder: Path, options: argparse.Namespace) -> list[str]:
     if file is not None and file.exists():
         kept: list[str] = json.loads(file.read_text())
         return kept
+    if options.minutes < 0:
+        return ["not judged in this run"]
     if time.perf_counter() > options.until:
         return _only_assumed(each, folder)
     result, seconds = judged(each, folder, options.budget)
