@@ -26,6 +26,9 @@ from veriformer_spec.role import DECODERS, LAYERED, Role
 ROUGHLY = 1e-3
 """Share of the output below which a difference is the norm's doing (its eps), and not the arrangement's."""
 
+NO_CONSTANT = "sublayers whose matrices are zero do not return their bias"
+"""Where skips and norms are right as far as silent sublayers show them."""
+
 HOPELESS = 2.0**14
 """Units beyond which no rounding explains a difference: norms are well conditioned, their inputs being far from constant."""
 
@@ -198,9 +201,7 @@ def _explained(instance: Instance, inputs: Inputs, probes: list[Probe], stripper
             "what comes out is not skips and norms on top of the sinusoidal table, and either may be to blame"
         )
     if only_constants:  # skips and norms are right where sublayers return zeros
-        raise NotChecked(
-            "sublayers whose matrices are zero do not return their bias; give a mapping to check more than the skip"
-        )
+        raise NotChecked(f"{NO_CONSTANT}; give a mapping to check more than the skip")
     if not rough and not stripper.for_sure:
         raise NotChecked("not as many gains were found as there are norms: weights not understood; give a mapping")
     return Seen(None, False, not rough, worst, wanted)

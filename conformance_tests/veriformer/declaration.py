@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from veriformer.errors import Unsupported, UsageError
 from veriformer.steps import Steps
+from veriformer.verdict import Assumed
 from veriformer_spec.config import ClaimError, Config, validated
 from veriformer_spec.role import Role
 
@@ -35,11 +36,12 @@ SIZE_NAMES = (
     "batch",
     "q_len",
     "k_len",
+    "d_ff_ratio",
 )
 
 
 class Fixed:
-    """Sizes that the subject has and cannot change; the cases are drawn within them.
+    """Sizes that the subject has and cannot change; the cases are drawn within them. ``d_ff_ratio=4`` says that ``d_ff`` is 4 ``d_model``.
 
     Raises:
         UsageError: a size that does not exist, is not a positive whole number, or contradicts another.
@@ -58,6 +60,10 @@ class Fixed:
             )
         if d_model and heads and d_head and d_model != heads * d_head:
             raise UsageError(f"sizes: d_model={d_model} must be heads={heads} times d_head={d_head}; leave d_head out")
+        if sizes.keys() >= {"d_ff", "d_ff_ratio"}:
+            raise UsageError(
+                f"sizes: d_ff={sizes['d_ff']} goes without d_ff_ratio={sizes['d_ff_ratio']}: give the size, or the multiple of d_model"
+            )
         buckets, max_distance = sizes.get("buckets"), sizes.get("max_distance")
         if (buckets is None) != (max_distance is None):
             given, missing = ("buckets", "max_distance") if buckets else ("max_distance", "buckets")
@@ -87,6 +93,7 @@ class Declaration:
             for it, and what would compare with the reference is not checked, with this reason. Everything else is.
         expected_failures: clause ids that are known not to hold, with the reason and a link.
         during: entered around everything the subject does, and around nothing else; planted faults are patched in by it.
+        assumed: what nobody said, and was taken to be so.
     """
 
     name: str
@@ -100,6 +107,13 @@ class Declaration:
     beyond: str = ""
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     during: Callable[[], Any] | None = None
+    assumed: tuple[Assumed, ...] = ()
+
+    def d_ff(self, d_model: int, otherwise: int) -> int:
+        """The inside of the feed-forward network: as declared, alone or as a multiple of ``d_model``; or ``otherwise``."""
+        if "d_ff_ratio" in self.sizes:
+            return self.sizes["d_ff_ratio"] * d_model
+        return self.sizes.get("d_ff", otherwise)
 
 
 def subject(

@@ -74,7 +74,7 @@ def probe_case(subject: Subject, *, mask: str = "none", seed: int = 1, head_size
         heads=heads,
         kv_heads=sizes.get("kv_heads", heads // 2 if grouped else heads),
         d_value=sizes.get("d_value", d_model // heads),
-        d_ff=sizes.get("d_ff", 40),
+        d_ff=subject.declaration.d_ff(d_model, 40),
         layers=sizes.get("layers", 2) if subject.role in LAYERED else 1,
         vocab=sizes.get("vocab", 11) if "vocab" in shown else 0,
         # as long as the target: that lengths may differ is a clause, and no reason to judge nothing

@@ -89,7 +89,7 @@ def _same(subject: Subject, one: Tensor, other: Tensor) -> bool:
 
 def _other_size(subject: Subject, case: Case) -> int:
     """A size for the inside of the feed-forward network that no other axis has, so that its matrices are known by it."""
-    return int(subject.declaration.sizes.get("d_ff", 4 * case.d_model + 1))
+    return subject.declaration.d_ff(case.d_model, 4 * case.d_model + 1)
 
 
 def _only(instance: Instance, case: Case, sublayer: str) -> list[nn.Parameter]:

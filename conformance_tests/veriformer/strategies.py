@@ -5,6 +5,7 @@ left fewer than three useful cases in 117 of 200 runs; with the minima here, in 
 """
 
 import functools
+from collections.abc import Callable
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -137,7 +138,7 @@ def _drawn(
         heads=heads,
         kv_heads=kv_heads,
         d_value=size("d_value") if value_size_is_free else d_model // heads,
-        d_ff=size_if("d_ff", meant="d_ff" in shown, otherwise=1),
+        d_ff=_inside(subject, d_model, size) if "d_ff" in shown else 1,
         layers=size_if("layers", meant="layers" in shown, otherwise=1),
         vocab=size_if("vocab", meant="vocab" in shown, otherwise=0),
         side=side,
@@ -147,6 +148,12 @@ def _drawn(
         mask=mask,
         seed=draw(_SEED, label="seed"),
     )
+
+
+def _inside(subject: Subject, d_model: int, size: Callable[[str], int]) -> int:
+    """The inside of the feed-forward network: drawn, unless it goes with ``d_model``."""
+    goes_with = "d_ff_ratio" in subject.declaration.sizes
+    return subject.declaration.d_ff(d_model, 0) if goes_with else size("d_ff")
 
 
 @functools.cache  # a strategy costs more to make than to draw from

@@ -98,7 +98,7 @@ class Subject:
             kv_heads=case.kv_heads,
             d_head=case.d_head,
             d_value=case.d_value if self.role is Role.ATTENTION else case.d_head,
-            d_ff=case.d_ff,
+            d_ff=self.declaration.d_ff(case.d_model, case.d_ff),
             layers=case.layers if self.role in LAYERED else 1,
             max_len=fixed.get("max_len", max(2 * longest, 16)),
             dropout=dropout,

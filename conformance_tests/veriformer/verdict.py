@@ -93,10 +93,25 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     reason: str = ""
 
 
+class Assumed(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that nobody said of a subject, and that was taken to be so.
+
+    Attributes:
+        what: what it is about, such as ``the mask attn_mask``.
+        value: what was assumed.
+        how: how that was found out.
+    """
+
+    what: str
+    value: str
+    how: str
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="header"):
     """What was judged, by what.
 
     Attributes:
+        assumed: what was assumed of a subject that no adapter presents.
         target: what to type to judge the subject again; empty where nothing can be typed for it.
         options: what else was typed that changes the subject, such as ``--set norm=pre``.
         notes: what the preflight noticed about the adapter, and what the run assumed.
@@ -117,6 +132,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="h
     seed: int
     places: list[Place] = []
     notes: list[str] = []
+    assumed: list[Assumed] = []
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -227,6 +227,7 @@ def header_of(found: Found, request: Request) -> Header:
         dtype=request.dtype,
         budget=request.budget,
         seed=request.seed,
+        assumed=list(declaration.assumed),
     )
 
 

@@ -25,6 +25,7 @@ _COMMANDS = {
     "clauses": "veriformer.cli.clauses",
     "explain": "veriformer.cli.explain",
     "faults": "veriformer.cli.faults",
+    "init": "veriformer.cli.init",
     "map": "veriformer.cli.map",
     "compare": "veriformer.cli.compare",
     "trace": "veriformer.cli.trace",

@@ -152,6 +152,7 @@ def _show_subject(console: Console, result: Result, *, verbose: bool) -> None:
     if header.sizes:
         said.append(" ".join(f"{name}={value}" for name, value in header.sizes.items()))
     console.print(Text(" · ".join(filter(None, said)), style="dim"))
+    _show_assumed(console, header)
     for note in header.notes:
         console.print(Text.assemble(("note: ", "yellow"), note))
     console.print(Text(headline(result), style=_style(result)))
@@ -171,6 +172,22 @@ def _show_subject(console: Console, result: Result, *, verbose: bool) -> None:
         show_missed(console, result.missed, verbose=verbose)
     if verbose:
         _show_all(console, result)
+
+
+def _show_assumed(console: Console, header: Header) -> None:
+    """What nobody said: read before the verdict, which holds for a class that is all this."""
+    if not header.assumed:
+        return
+    console.print(
+        Text("assumed, because no adapter says it (mend with --set, --size, or `veriformer init`):", style="bold")
+    )
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for each in header.assumed:
+        open_ = each.how.startswith("not ")
+        table.add_row(each.what, Text.assemble(each.value, (f"  ({each.how})", "yellow" if open_ else "dim")))
+    console.print(_line(table, indent=2))
 
 
 def _show_counts(console: Console, result: Result) -> None:

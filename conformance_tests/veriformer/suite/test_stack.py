@@ -66,7 +66,7 @@ def test_layers_own_their_parameters(subject: Subject, case: Case) -> None:
     """Build one, two and three layers, and count."""
     if "layers" in subject.declaration.sizes:
         raise NotChecked(f"the subject has {case.layers} layers and cannot be built with another number")
-    case = dataclasses.replace(case, d_ff=subject.declaration.sizes.get("d_ff", 4 * case.d_model + 1))
+    case = dataclasses.replace(case, d_ff=subject.declaration.d_ff(case.d_model, 4 * case.d_model + 1))
     one, two, three = (_parameters(subject, case, layers) for layers in (1, 2, 3))
     if not one:
         raise NotChecked("the subject has no trainable parameters")
