@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 import veriformer
@@ -15,9 +16,11 @@ from veriformer.adapters.libraries import Library
 from veriformer.cli import run
 from veriformer.errors import CannotLoad, UsageError
 from veriformer.faults.matrix import verdicts_on
-from veriformer.judge import Effort
+from veriformer.judge import Effort, judge
+from veriformer.preflight import prepared
 from veriformer.targets import Target
 from veriformer.verdict import Status
+from veriformer.worker import every_property
 from veriformer_spec.chapters import CLAUSES
 
 BRINGS = """
@@ -180,6 +183,25 @@ def test_what_is_beyond_the_claims_is_not_compared() -> None:
     for verdict in verdicts_on(declaration, compared, Effort(examples=2, seed=0, shrink=False)):
         assert verdict.status is Status.NOT_CHECKED
         assert "two layers side by side" in verdict.reason
+
+
+def test_what_cannot_be_built_in_float64_is_judged_in_float32_and_told_once() -> None:
+    """The clause on dtypes says so; the one on moving is no error for it."""
+
+    @veriformer.subject("layer-norm", computes_in="float32")
+    def build(config: Any) -> nn.Module:
+        if torch.get_default_dtype() is torch.float64:
+            raise TypeError("no float64 here")
+        return nn.LayerNorm(config.d_model, eps=config.eps)
+
+    ready = prepared(getattr(build, "__veriformer__"))  # noqa: B009  # the name is private
+    assert ready.subject.dtype is torch.float32
+    effort = Effort(examples=2, seed=0, shrink=False)
+    for clause, expected in (
+        ("state.every-parameter-is-registered", Status.PASS),
+        ("numerics.dtype-in-is-dtype-out", Status.FAIL),
+    ):
+        assert judge(CLAUSES[clause], every_property()[clause], ready.subject, effort).status is expected
 
 
 def _benchmark() -> ModuleType:

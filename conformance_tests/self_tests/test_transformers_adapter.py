@@ -1,6 +1,5 @@
 """transformers by name: any class of its three lists, from a tiny configuration whose fields are found by their names."""
 
-import dataclasses
 import importlib
 
 import pytest
@@ -18,10 +17,10 @@ pytest.importorskip("transformers")
 models = importlib.import_module("veriformer.adapters.transformers_models")
 
 
-def built(name: str, **sizes: int) -> tuple[torch.nn.Module, torch.Tensor]:
+def built(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
     """The module, and its logits for three rows of five tokens."""
     (declaration,) = subjects_of("transformers", name)
-    config = dataclasses.replace(Config(kv_heads=2, vocab=13, max_len=16), **sizes)  # type: ignore[arg-type]  # its sizes
+    config = Config(kv_heads=2, vocab=13, max_len=16)
     module, call = declaration.build(config)
     ids = torch.randint(1, 13, (3, 5), generator=torch.Generator().manual_seed(1))
     arguments = (ids, ids) if declaration.role == "encoder-decoder" else (ids,)

@@ -48,9 +48,10 @@ def require_follows(subject: Subject, case: Case, before: torch.dtype, after: to
         Violation: an operation meets both dtypes, the output is still in ``before``, or it is another.
         NotChecked: the subject is a bare function, or refuses ``after`` however it is built.
     """
-    instance, inputs = subject.instance(case, dtype=before), subject.inputs(case, dtype=torch.float32)
-    module = instance.module_or_not_checked()
+    inputs = subject.inputs(case, dtype=torch.float32)
     try:
+        instance = subject.instance(case, dtype=before)
+        module = instance.module_or_not_checked()
         expected = instance(inputs.to(before))
     except SubjectError:
         if before is subject.dtype:

@@ -40,7 +40,7 @@ LISTED = (
     "Qwen3ForCausalLM", "Qwen3ForCausalLM sliding", "Gemma2ForCausalLM", "Gemma2ForCausalLM sliding",
     "OPTForCausalLM", "FalconForCausalLM", "FalconForCausalLM sequential", "BloomForCausalLM",
     "BertForMaskedLM", "BertForMaskedLM eager", "T5ForConditionalGeneration", "T5ForConditionalGeneration eager",
-    "BartForConditionalGeneration", "BartForConditionalGeneration eager",
+    "BartForConditionalGeneration", "BartForConditionalGeneration eager", "YosoForMaskedLM",
 )  # fmt: skip
 """What ``veriformer check transformers`` judges."""
 
