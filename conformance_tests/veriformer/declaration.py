@@ -83,6 +83,8 @@ class Declaration:
             translates, or a bare function where ``has_module`` is False.
         weights: takes the module; returns its tensors under the reference's parameter names, as views where possible.
         steps: how the subject goes on from what it has read, where the claim ``cache`` says that it can.
+        beyond: what the subject does that no claim can say, in words, such as sublayers in parallel: the reference is then no oracle
+            for it, and what would compare with the reference is not checked, with this reason. Everything else is.
         expected_failures: clause ids that are known not to hold, with the reason and a link.
         during: entered around everything the subject does, and around nothing else; planted faults are patched in by it.
     """
@@ -95,6 +97,7 @@ class Declaration:
     weights: Weights | None = None
     steps: Steps | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
+    beyond: str = ""
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     during: Callable[[], Any] | None = None
 
@@ -105,6 +108,7 @@ def subject(
     weights: Weights | None = None,
     sizes: Fixed | None = None,
     steps: Steps | None = None,
+    beyond: str = "",
     module: Any = ...,
     **claims: object,
 ) -> Callable[[_Build], _Build]:
@@ -115,6 +119,7 @@ def subject(
         weights: a function from the built module to its tensors under the reference's parameter names.
         sizes: sizes that cannot be changed.
         steps: how a causal language model goes on from what it has read; needed where ``cache=True`` is claimed.
+        beyond: what the subject does that no claim can say; what would compare with the reference is then not checked.
         module: ``None`` says that ``build`` returns a bare function without parameters.
         claims: options, as in ``veriformer_spec.config.CLAIMS``.
 
@@ -135,6 +140,7 @@ def subject(
             has_module=module is not None,
             weights=weights,
             steps=steps,
+            beyond=beyond,
             sizes=sizes.sizes if sizes else {},
         )
         setattr(build, ATTRIBUTE, declaration)

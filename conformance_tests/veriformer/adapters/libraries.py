@@ -46,7 +46,7 @@ LIBRARIES = (
         name="transformers",
         package="transformers",
         module="transformers_models",
-        also=("transformers_configs", "transformers_claims", "transformers_calls"),
+        also=("transformers_configs", "transformers_claims"),
     ),
     Library(name="x-transformers", package="x_transformers", module="x_transformers_models"),
     Library(name="torchtune", package="torchtune", module="torchtune_models"),

@@ -108,6 +108,8 @@ def grounds_of(subject: Subject, *, symmetric: bool) -> list[Grounds]:
     """
     if subject.claims.get("scale") == "unspecified":
         raise NotChecked("the scale is left unspecified, so the reference cannot say what comes out")
+    if subject.declaration.beyond:
+        raise NotChecked(f"beyond what claims can say: {subject.declaration.beyond}")
     case = possible_case(subject)
     if not has_weights(subject.role, subject.config(case)):
         return [on_outputs(subject)]

@@ -97,6 +97,8 @@ def automatic(subject: Subject, *, candidates: Iterable[Variant] = ()) -> Unders
 def _searched(subject: Subject, candidates: Iterable[Variant]) -> Understood | NotUnderstood:
     """As ``automatic``, without a memory."""
     started = time.perf_counter()
+    if subject.declaration.beyond:
+        return NotUnderstood(f"beyond what claims can say: {subject.declaration.beyond}")
     if subject.role not in PARAMETRIC:
         return NotUnderstood(f"a {subject.role} has no weights")
     with restored():
