@@ -18,5 +18,7 @@ x, mask = torch.randn(1, 3, 8), torch.tensor([[True, True, False]])
 for layer in (keras.layers.MultiHeadAttention(2, 4), keras.layers.GroupQueryAttention(4, 2, 2)):
     _, scores = layer(x, x, query_mask=mask, return_attention_scores=True)
     _, plain = layer(x, x, return_attention_scores=True)
-    print(f"{type(layer).__name__}: query_mask changes the weights by {float((scores - plain).abs().max()):.1e}", end=" ")
+    print(
+        f"{type(layer).__name__}: query_mask changes the weights by {float((scores - plain).abs().max()):.1e}", end=" "
+    )
     print("of the masked query", scores[0, 0, 2].tolist())

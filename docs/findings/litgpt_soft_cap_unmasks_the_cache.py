@@ -14,7 +14,9 @@ from litgpt.model import GPT, Config
 print("litgpt", version("litgpt"), "torch", torch.__version__)
 for cap in (None, 50.0):
     torch.manual_seed(0)
-    model = GPT(Config(block_size=32, padded_vocab_size=64, n_layer=2, n_head=4, n_embd=32, attention_logit_softcapping=cap)).eval()
+    model = GPT(
+        Config(block_size=32, padded_vocab_size=64, n_layer=2, n_head=4, n_embd=32, attention_logit_softcapping=cap)
+    ).eval()
     ids, other = torch.tensor([[1, 2, 3, 4, 5]]), torch.tensor([[1, 2, 3, 4, 9]])
     with torch.no_grad():
         full = model(ids)

@@ -19,7 +19,9 @@ model = llama3_1(
 ids, other = torch.tensor([[1, 2, 3, 4, 5]]), torch.tensor([[1, 2, 3, 4, 9]])
 with torch.no_grad():
     before = model(ids)
-    print(f"without caches: the last token changes the logits before it by {(before - model(other))[:, :4].abs().max():.1e}")
+    print(
+        f"without caches: the last token changes the logits before it by {(before - model(other))[:, :4].abs().max():.1e}"
+    )
     model.setup_caches(1, torch.float32, decoder_max_seq_len=24)
     with disable_kv_cache(model):
         after = model(ids)

@@ -17,4 +17,6 @@ for build in (gemma, gemma2):
     model = build(**sizes, intermediate_dim=40, max_seq_len=24, attn_dropout=0.5).train()
     ids = torch.arange(1, 9)[None]
     with torch.no_grad():
-        print(f"{build.__name__}, attn_dropout=0.5, in training: two calls differ by {(model(ids) - model(ids)).abs().max():.1e}")
+        print(
+            f"{build.__name__}, attn_dropout=0.5, in training: two calls differ by {(model(ids) - model(ids)).abs().max():.1e}"
+        )

@@ -21,4 +21,6 @@ for shift_tokens in (0, 1):
         _, cache = model(ids[:, :5], return_intermediates=True)
         cached = model(ids, cache=cache)
     apart = (cached[:, -1] - full[:, -1]).abs().max() / full[:, -1].abs().max()
-    print(f"shift_tokens={shift_tokens}: can_cache_kv={model.can_cache_kv}, cached logits differ by {apart:.1e} of their size")
+    print(
+        f"shift_tokens={shift_tokens}: can_cache_kv={model.can_cache_kv}, cached logits differ by {apart:.1e} of their size"
+    )

@@ -13,7 +13,13 @@ from x_transformers import Decoder, TransformerWrapper
 print("x-transformers", version("x-transformers"), "torch", torch.__version__)
 ids = torch.tensor([[1, 2, 3, 4, 5, 6]])
 other = torch.tensor([[1, 2, 3, 4, 5, 9]])  # another last token
-options = ("", "attn_orthog_projected_values", "attn_orthog_projected_values_per_head", "orthog_residual", "mv_split_residual")
+options = (
+    "",
+    "attn_orthog_projected_values",
+    "attn_orthog_projected_values_per_head",
+    "orthog_residual",
+    "mv_split_residual",
+)
 for option in options:
     torch.manual_seed(0)
     layers = Decoder(dim=24, depth=2, heads=4, **{option: True} if option else {})

@@ -19,7 +19,9 @@ print("x-transformers", version("x-transformers"), "torch", torch.__version__)
 ids = torch.tensor([[1, 2, 3, 4, 5, 6]])
 
 
-def run(words, dtype=torch.float32, length=6, cached=False, **options):
+def run(
+    words: str, dtype: torch.dtype = torch.float32, length: int = 6, *, cached: bool = False, **options: object
+) -> None:
     """Build, call, and say what happens."""
     try:
         layers = Decoder(dim=24, depth=2, heads=4, **options)
@@ -29,7 +31,7 @@ def run(words, dtype=torch.float32, length=6, cached=False, **options):
             print(f"can_cache_kv={model.can_cache_kv}", end=" ")
             model(ids, cache=cache)
         print(f"{words}: fine")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is told
         print(f"{words}: {type(error).__name__}: {str(error).splitlines()[0][:100]}")
 
 

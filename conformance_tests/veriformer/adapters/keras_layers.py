@@ -41,8 +41,15 @@ def layer(make: Callable[[Config], Any], **called: Any) -> Callable[[Config], ob
 
         def call(module: Any, query: Tensor, memory: Tensor, mask: Tensor | None = None) -> Any:
             follow(module)
-            found = module(query, query if config.memory == "query" else memory, attention_mask=full(mask, config, query),
-                           use_causal_mask=config.causal, training=module.training, **called)
+            with keras.device(str(query.device)):  # Keras moves what it is given to a device of its own
+                found = module(
+                    query,
+                    query if config.memory == "query" else memory,
+                    attention_mask=full(mask, config, query),
+                    use_causal_mask=config.causal,
+                    training=module.training,
+                    **called,
+                )
             return found[0] if isinstance(found, tuple) else found
 
         return module, call
@@ -53,7 +60,7 @@ def layer(make: Callable[[Config], Any], **called: Any) -> Callable[[Config], ob
 def multi_head(config: Config) -> Any:
     """``MultiHeadAttention``."""
     return keras.layers.MultiHeadAttention(
-        config.heads, config.d_head, use_bias=config.bias,
+        config.heads, config.d_head, use_bias=config.bias, name="attention",
         sliding_window=config.window if config.sliding_window else None,
     )  # fmt: skip
 
@@ -61,7 +68,7 @@ def multi_head(config: Config) -> Any:
 def grouped(config: Config) -> Any:
     """``GroupQueryAttention``."""
     return keras.layers.GroupQueryAttention(
-        config.d_head, config.heads, config.kv_heads, use_bias=config.bias,
+        config.d_head, config.heads, config.kv_heads, use_bias=config.bias, name="attention",
         sliding_window=config.window if config.sliding_window else None,
     )  # fmt: skip
 
@@ -70,20 +77,25 @@ def subjects() -> Mapping[str, Declaration]:
     """Each under the claims it is judged by."""
     found: dict[str, Declaration] = {}
 
-    def add(name: str, make: Callable[[Config], Any], called: Mapping[str, Any] | None = None, **claims: object) -> None:
+    def add(
+        name: str, make: Callable[[Config], Any], called: Mapping[str, Any] | None = None, **claims: object
+    ) -> None:
         role = Role.MULTI_HEAD_ATTENTION
-        found[name] = Declaration(name=name, role=role, build=layer(make, **(called or {})), claims=validated(role, claims))
+        found[name] = Declaration(
+            name=name, role=role, build=layer(make, **(called or {})), claims=validated(role, claims)
+        )
 
     scores = {"return_attention_scores": True}
+    fused = {"computes_in": "float32"}  # the path without scores rounds float64
     windowed = {"memory": "query", "causal": True, "sliding_window": True}
     for name, make, more in (
         ("MultiHeadAttention", multi_head, {}),
         ("GroupQueryAttention", grouped, {"kv_heads": "grouped"}),
     ):
-        add(name, make, **more)
+        add(name, make, **fused, **more)
         add(f"{name} scores", make, scores, **more)
-        add(f"{name} bias=False", make, bias=False, **more)
-        add(f"{name} causal", make, causal=True, memory="query", **more)
+        add(f"{name} bias=False", make, bias=False, **fused, **more)
+        add(f"{name} causal", make, **fused, causal=True, memory="query", **more)
         add(f"{name} causal scores", make, scores, causal=True, memory="query", **more)
-        add(f"{name} window", make, **windowed, **more)
+        add(f"{name} window", make, **fused, **windowed, **more)
     return found

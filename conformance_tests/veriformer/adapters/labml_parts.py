@@ -77,13 +77,17 @@ def encoder_layer(config: Config) -> object:
 
 def encoder(config: Config, **more: Any) -> object:
     """``Encoder``."""
-    return Encoder(layer(config, **more), config.layers), lambda module, x, mask=None: first(module(first(x), grid(mask, x)))
+    return Encoder(layer(config, **more), config.layers), lambda module, x, mask=None: first(
+        module(first(x), grid(mask, x))
+    )
 
 
 def decoder(config: Config) -> object:
     """``Decoder``."""
 
-    def call(module: nn.Module, x: Tensor, memory: Tensor, mask: Tensor | None = None, memory_mask: Tensor | None = None) -> Any:
+    def call(
+        module: nn.Module, x: Tensor, memory: Tensor, mask: Tensor | None = None, memory_mask: Tensor | None = None
+    ) -> Any:
         return first(module(first(x), first(memory), grid(memory_mask, x), grid(mask, x)))
 
     return Decoder(layer(config, crossing=True), config.layers), call
@@ -107,5 +111,13 @@ def subjects() -> Mapping[str, Declaration]:
     add("TransformerLayer swiglu", Role.ENCODER_LAYER, encoder_layer, activation="swiglu", **pre, **plain)
     add("Encoder", Role.ENCODER, encoder, **pre, **plain)
     add("Decoder", Role.DECODER, decoder, **pre, **plain)
-    add("AlibiMultiHeadAttention", one, heads(AlibiMultiHeadAttention), positions="alibi", memory="query", masks="none", causal=True)
+    add(
+        "AlibiMultiHeadAttention",
+        one,
+        heads(AlibiMultiHeadAttention),
+        positions="alibi",
+        memory="query",
+        masks="none",
+        causal=True,
+    )
     return found

@@ -21,6 +21,7 @@ NETWORKS: Mapping[str, Mapping[str, str]] = {
     "gelu-tanh": {"mlp_class_name": "GptNeoxMLP", "gelu_approximate": "tanh"},
     "swiglu": {"mlp_class_name": "LLaMAMLP"},
     "geglu": {"mlp_class_name": "GemmaMLP"},
+    "geglu-tanh": {"mlp_class_name": "GemmaMLP", "gelu_approximate": "tanh"},
 }
 """What the library calls each feed-forward network."""
 
@@ -95,20 +96,23 @@ LLAMA: Mapping[str, object] = {
     "computes_in": "float32",
 }
 NEOX = {**LLAMA, "normalization": "layer", "activation": "gelu", "bias": True, "eps": 1e-5}
-GEMMA = {**LLAMA, "activation": "geglu", "gain": "one-plus-weight", "embedding_scale": "root-d_model"}
+GEMMA = {**LLAMA, "activation": "geglu-tanh", "gain": "one-plus-weight", "embedding_scale": "root-d_model"}
 
 
 def subjects() -> Mapping[str, Declaration]:
     """Each under the claims it is judged by."""
     found: dict[str, Declaration] = {}
 
-    def add(name: str, claims: Mapping[str, object], build: Callable[[Config], object] | None = None) -> None:
+    def add(
+        name: str, claims: Mapping[str, object], build: Callable[[Config], object] | None = None, beyond: str = ""
+    ) -> None:
         found[name] = Declaration(
             name=name,
             role=Role.CAUSAL_LM,
             build=build or model(),
             claims=validated(Role.CAUSAL_LM, claims),
             steps=Steps(start=start, step=stepping if claims.get("sliding_window") else step),
+            beyond=beyond,
         )
 
     add("Llama", LLAMA)
@@ -117,16 +121,34 @@ def subjects() -> Mapping[str, Declaration]:
     add("Llama interleaved", {**LLAMA, "rotary_pairing": "adjacent"})
     add("Mistral", {**LLAMA, "kv_heads": "grouped", "sliding_window": True})
     add("Qwen3", {**LLAMA, "kv_heads": "grouped", "query_key_norm": "rms"})
-    add("Gemma", {**GEMMA, "kv_heads": "grouped"}, model(gelu_approximate="tanh"))
+    add("Gemma", {**GEMMA, "kv_heads": "grouped"})
     add("Gemma softcap", {**GEMMA, "soft_cap": 2.0})
     add(
         "Gemma-2",
         {**GEMMA, "soft_cap": 2.0, "kv_heads": "grouped", "sliding_window": True},
-        model(post_attention_norm=True, post_mlp_norm=True, final_logit_softcapping=3.0, gelu_approximate="tanh"),
+        model(post_attention_norm=True, post_mlp_norm=True, final_logit_softcapping=3.0),
+        "norms after the sublayers too, and capped logits",
     )
-    add("Pythia", NEOX, model(parallel_residual=True, rotary_percentage=0.5))
+    add(
+        "Pythia",
+        NEOX,
+        model(parallel_residual=True, rotary_percentage=0.5),
+        "sublayers side by side; half of a head turned",
+    )
     add("Pythia sequential", NEOX)
-    add("Falcon", {**NEOX, "bias": False, "kv_heads": "grouped"}, model(parallel_residual=True, shared_attention_norm=True))
-    add("OLMo-2", LLAMA, model(norm_1=False, norm_2=False, post_attention_norm=True, post_mlp_norm=True, norm_qk=True, norm_qk_type="olmo2"))
-    add("Mixtral", LLAMA, model(mlp_class_name="LLaMAMoE", n_expert=4, n_expert_per_token=2))
+    add(
+        "Falcon",
+        {**NEOX, "bias": False, "kv_heads": "grouped"},
+        model(parallel_residual=True, shared_attention_norm=True),
+        "sublayers side by side",
+    )
+    add(
+        "OLMo-2",
+        LLAMA,
+        model(
+            norm_1=False, norm_2=False, post_attention_norm=True, post_mlp_norm=True, norm_qk=True, norm_qk_type="olmo2"
+        ),
+        "norms after the sublayers alone, inside the skip",
+    )
+    add("Mixtral", LLAMA, model(mlp_class_name="LLaMAMoE", n_expert=4, n_expert_per_token=2), "experts")
     return found

@@ -101,7 +101,7 @@ LLAMA: Mapping[str, object] = {
     "dropout": "none",
 }
 GEMMA = {
-    **LLAMA, "activation": "geglu", "gain": "one-plus-weight", "eps": 1e-6, "tied": True,
+    **LLAMA, "activation": "geglu-tanh", "gain": "one-plus-weight", "eps": 1e-6, "tied": True,
     "embedding_scale": "root-d_model",
 }  # fmt: skip
 
@@ -111,11 +111,15 @@ def subjects() -> Mapping[str, Declaration]:
     found: dict[str, Declaration] = {}
 
     def add(
-        name: str, build: Callable[[Config], Any], claims: Mapping[str, object], called: Callable[..., Any] = call
+        name: str,
+        build: Callable[[Config], Any],
+        claims: Mapping[str, object],
+        called: Callable[..., Any] = call,
+        beyond: str = "",
     ) -> None:
         found[name] = Declaration(
             name=name, role=Role.CAUSAL_LM, build=lambda config: (build(config), called),
-            claims=validated(Role.CAUSAL_LM, claims), steps=STEPS,
+            claims=validated(Role.CAUSAL_LM, claims), steps=STEPS, beyond=beyond,
         )  # fmt: skip
 
     grouped = {"kv_heads": "grouped"}
@@ -123,14 +127,23 @@ def subjects() -> Mapping[str, Declaration]:
     add("llama2 grouped", lambda config: llama2(**sizes(config)), {**LLAMA, **grouped})
     unscaled = {**LLAMA, **grouped, "rotary_base": 500_000}
     add("llama3_1", lambda config: llama3_1(**sizes(config), scale_factor=1), unscaled)
-    add("llama3_1 scaled", lambda config: llama3_1(**sizes(config)), unscaled)
+    add(
+        "llama3_1 scaled",
+        lambda config: llama3_1(**sizes(config)),
+        unscaled,
+        beyond="slow frequencies alone are scaled",
+    )
     add(
         "llama3_1 caches disabled", lambda config: llama3_1(**sizes(config), scale_factor=1),
         {**unscaled, "masks": "none"}, call_without_mask,
     )  # fmt: skip
     add("mistral", lambda config: mistral(**sizes(config)), {**LLAMA, **grouped})
     add("qwen2", lambda config: qwen2(**sizes(config)), {**LLAMA, **grouped, "rotary_pairing": "halves"})
-    add("qwen2 tied", lambda config: qwen2(**sizes(config), tie_word_embeddings=True), {**LLAMA, **grouped, "rotary_pairing": "halves", "tied": True})
+    add(
+        "qwen2 tied",
+        lambda config: qwen2(**sizes(config), tie_word_embeddings=True),
+        {**LLAMA, **grouped, "rotary_pairing": "halves", "tied": True},
+    )
     add("phi3", lambda config: phi3(**sizes(config)), {**LLAMA, "rotary_pairing": "halves"})
     add("gemma", lambda config: gemma(**sizes(config), head_dim=config.d_head), {**GEMMA, **grouped})
     add(
@@ -139,6 +152,7 @@ def subjects() -> Mapping[str, Declaration]:
             **sizes(config), head_dim=config.d_head, hidden_capping_value=config.soft_cap or 50.0,
             sliding_window_size=config.window,
         ),
-        {**GEMMA, **grouped, "soft_cap": 2.0, "sliding_window": True},
+        {**GEMMA, **grouped, "soft_cap": 2.0, "sliding_window": True, "padding_sides": ("right", "left")},
+        beyond="norms after the sublayers too, a window in every other layer, capped states before the head",
     )  # fmt: skip
     return found

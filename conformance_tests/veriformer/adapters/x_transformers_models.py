@@ -72,7 +72,11 @@ def options(config: Config) -> dict[str, Any]:
     if config.positions == "alibi":
         said |= {"alibi_pos_bias": True}
     if config.positions == "relative":
-        said |= {"rel_pos_bias": True, "rel_pos_num_buckets": config.buckets, "rel_pos_max_distance": config.max_distance}
+        said |= {
+            "rel_pos_bias": True,
+            "rel_pos_num_buckets": config.buckets,
+            "rel_pos_max_distance": config.max_distance,
+        }
     if config.sliding_window:
         said |= {"attn_max_attend_past": config.window - 1}
     if config.soft_cap is not None:
@@ -133,7 +137,9 @@ def crossing(**more: Any) -> Callable[[Config], object]:
         def call(
             module: nn.Module, x: Tensor, memory: Tensor, mask: Tensor | None = None, memory_mask: Tensor | None = None
         ) -> Any:
-            own, other = (None if each is None else each.expand(len(x), 1, -1, -1)[:, 0, 0] for each in (mask, memory_mask))
+            own, other = (
+                None if each is None else each.expand(len(x), 1, -1, -1)[:, 0, 0] for each in (mask, memory_mask)
+            )
             return module(x, context=memory, self_attn_kv_mask=own, context_mask=other)
 
         return Decoder(**{**options(config), "cross_attend": True, **more}), call
@@ -151,7 +157,11 @@ def translator(**more: Any) -> Callable[[Config], object]:
         named = {f"{side}_{name}": value for side in ("enc", "dec") for name, value in sides.items()}
 
         def call(
-            module: Any, source: Tensor, target: Tensor, source_mask: Tensor | None = None, target_mask: Tensor | None = None
+            module: Any,
+            source: Tensor,
+            target: Tensor,
+            source_mask: Tensor | None = None,
+            target_mask: Tensor | None = None,
         ) -> Any:
             memory = module.encoder(source, mask=source_mask, return_embeddings=True)
             return module.decoder.net(target, mask=target_mask, context=memory, context_mask=source_mask)
@@ -179,6 +189,23 @@ def attention(**more: Any) -> Callable[[Config], object]:
     return build
 
 
+BEYOND: Mapping[str, str] = {
+    "shift_tokens": "half of a token's features come from the token before it",
+    "residual_attn": "scores are added to those of the layer before",
+    "sandwich_norm": "norms after the sublayers too",
+    "macaron": "a feed-forward network before attention too",
+    "gate_residual": "skips through a GRU",
+    "orthog_residual": "what a sublayer adds is made orthogonal to the skip",
+    "mv_split_residual": "the mean over positions goes a way of its own",
+    "attn_orthog_projected_values": "what attention found is made orthogonal to the token's own value",
+    "attn_num_mem_kv": "keys and values that are parameters",
+    "attn_head_scale": "a factor for each head",
+    "attn_pre_talking_heads": "scores mixed over heads",
+    "attn_gate_values": "gates on what attention found",
+    "unet_skips": "skips from the first layers to the last",
+}
+"""Options of its README that no claim can say, and what each does."""
+
 ROTARY = {"positions": "rotary", "rotary_pairing": "adjacent"}
 SIDES = {"padding_sides": ("right", "left")}  # positions are those of the index, and only their differences count
 RMS = {"normalization": "rms", "eps": 0.0}
@@ -188,10 +215,15 @@ def subjects() -> Mapping[str, Declaration]:
     """Each under the claims it is judged by."""
     found: dict[str, Declaration] = {}
 
-    def add(name: str, role: Role, build: Callable[[Config], object], **claims: object) -> None:
+    def add(name: str, role: Role, build: Callable[[Config], object], *, beyond: str = "", **claims: object) -> None:
         checked = validated(role, {**(USUAL if role is not Role.MULTI_HEAD_ATTENTION else {}), **claims})
         found[name] = Declaration(
-            name=name, role=role, build=build, claims=checked, steps=STEPS if checked.get("cache") else None
+            name=name,
+            role=role,
+            build=build,
+            claims=checked,
+            beyond=beyond,
+            steps=STEPS if checked.get("cache") else None,
         )
 
     decoder, flash = language_model(Decoder), language_model(Decoder, attn_flash=True)
@@ -216,6 +248,9 @@ def subjects() -> Mapping[str, Declaration]:
     add("Decoder shared layers", **lm, build=decoder, **ROTARY, **SIDES, layer_parameters="shared")
     add("Decoder embedding norm", **lm, build=decoder, **ROTARY, **SIDES, gain="weight", embedding_norm=True)
     add("Decoder relu biased", **lm, build=decoder, **ROTARY, **SIDES, activation="relu", bias=True)
+    for option, words in BEYOND.items():
+        build = language_model(Decoder, **{option: 1})
+        add(f"Decoder {option}", **lm, build=build, beyond=words, **ROTARY, **SIDES)
     add("Encoder", Role.MASKED_LM, language_model(Encoder), positions="learned")
     add("Encoder rotary", Role.MASKED_LM, language_model(Encoder), **ROTARY, **SIDES)
     add("Encoder features", Role.ENCODER, stack(Encoder))
