@@ -15,6 +15,7 @@ nox.options.sessions = ["lint", "types", "tests", "check"]
 
 CONSTRAINTS = "constraints.txt"
 PROJECT = nox.project.load_toml("pyproject.toml")
+LIBRARIES = nox.project.load_toml("benchmarks/libraries.toml")
 SOURCES = ("spec", "reference", "conformance_tests", "benchmarks", "noxfile.py")
 
 
@@ -88,6 +89,16 @@ def soak(session: nox.Session) -> None:
     """Judge torch.nn's parts under 200 seeds, in one process: no correct subject may ever fail."""
     install(session)
     session.run("python", "benchmarks/soak.py", *(session.posargs or ["--seeds", "200"]))
+
+
+@nox.session(default=False)
+@nox.parametrize("library", ["torch.nn", *LIBRARIES], ids=["torch.nn", *LIBRARIES])
+def libraries(session: nox.Session, library: str) -> None:
+    """Judge the libraries people use, each in an environment of its own; writes docs/libraries.md, section by section."""
+    install(session)
+    for arguments in LIBRARIES.get(library, {}).get("install", []):
+        session.install(*arguments, "-c", CONSTRAINTS)
+    session.run("python", "benchmarks/libraries.py", library, "--write", "docs/libraries.md", *session.posargs)
 
 
 @nox.session(default=False)

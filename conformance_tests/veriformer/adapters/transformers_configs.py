@@ -40,6 +40,12 @@ SMALL: Mapping[str, object] = {
 }  # fmt: skip
 """Whatever else must be small, or off: ids other than padding, layers that are dropped whole, and a window that any text fits into."""
 
+COUNT_BEHIND_PADDING = (
+    "roberta", "camembert", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "data2vec-text", "ibert", "xmod", "longformer",
+    "luke", "esm", "mpnet",
+)  # fmt: skip
+"""Families that count real tokens themselves, from the position behind the padding id's."""
+
 FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "gemma2": {"query_pre_attn_scalar": lambda config: config.d_head},
     "gemma3_text": {"query_pre_attn_scalar": lambda config: config.d_head},
@@ -48,7 +54,9 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "phi": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0}},
     "gptj": {"rotary_dim": lambda config: config.d_head},
     "codegen": {"rotary_dim": lambda config: config.d_head},
-    "deepseek_v2": {"head_dim": lambda config: config.d_head},
+    **dict.fromkeys(
+        COUNT_BEHIND_PADDING, {"max_position_embeddings": lambda config: config.max_len + config.pad_id + 1}
+    ),
 }
 """What one family alone needs, by ``model_type``; a function is given the config."""
 

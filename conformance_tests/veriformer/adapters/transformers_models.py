@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from veriformer.adapters.transformers_claims import BEYOND, claims_of
-from veriformer.adapters.transformers_configs import tiny
+from veriformer.adapters.transformers_configs import COUNT_BEHIND_PADDING, tiny
 from veriformer.declaration import Declaration
 from veriformer.steps import Steps
 from veriformer_spec.config import PADDING_SIDES, Config, validated
@@ -134,7 +134,11 @@ def declaration(name: str, model: Any, role: Role, options: Sequence[Option]) ->
 
     claims = claims_of(model, role)
     if role is Role.CAUSAL_LM:
-        claims |= {"cache": True, "padding_sides": PADDING_SIDES if takes_positions(model) else ("right",)}
+        counts = "position_ids" in parameters(model)
+        claims |= {
+            "cache": "past_key_values" in parameters(model),
+            "padding_sides": PADDING_SIDES if counts else ("right",),
+        }
     for each in options:
         claims |= each.claims
     steps = dataclasses.replace(STEPS, start=static_cache) if any(each.static for each in options) else STEPS
@@ -143,7 +147,7 @@ def declaration(name: str, model: Any, role: Role, options: Sequence[Option]) ->
         role=role,
         build=build,
         claims=validated(role, claims),
-        steps=steps if role is Role.CAUSAL_LM else None,
+        steps=steps if claims.get("cache") else None,
         beyond="" if any(each.says for each in options) else BEYOND.get(model.config_class.model_type, ""),
     )
 
@@ -154,8 +158,13 @@ def supports_sdpa(model: Any) -> bool:
 
 
 def takes_positions(model: Any) -> bool:
-    """Whether the class may be told where each token stands."""
-    return "position_ids" in inspect.signature(model.forward).parameters
+    """Whether the class has to be told where each token stands; some count real tokens themselves."""
+    return "position_ids" in parameters(model) and model.config_class.model_type not in COUNT_BEHIND_PADDING
+
+
+def parameters(model: Any) -> Mapping[str, inspect.Parameter]:
+    """What a call of the class takes."""
+    return inspect.signature(model.forward).parameters
 
 
 def masked(module: nn.Module, mask: Tensor | None, new: int) -> dict[str, Tensor]:
