@@ -16,7 +16,10 @@ from labml_nn.transformers.rope import RotaryPEMultiHeadAttention  # noqa: E402
 
 print("labml-nn", version("labml-nn"), "torch", torch.__version__)
 x, mask = torch.randn(4, 1, 16), torch.ones(4, 4, 1).tril().bool()
-for kind, name in ((RotaryPEMultiHeadAttention, "query_rotary_pe.cos_cached"), (AlibiMultiHeadAttention, "alibi_biases")):
+for kind, name in (
+    (RotaryPEMultiHeadAttention, "query_rotary_pe.cos_cached"),
+    (AlibiMultiHeadAttention, "alibi_biases"),
+):
     module = kind(4, 16)
     module(query=x, key=x, value=x, mask=mask)
     module.to("meta")

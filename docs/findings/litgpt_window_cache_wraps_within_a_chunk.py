@@ -22,7 +22,8 @@ with torch.no_grad():
         model.set_kv_cache(batch_size=1)
         ends = torch.tensor(chunks).cumsum(0).tolist()
         parts = [
-            model(ids[:, end - size : end], input_pos=torch.arange(end - size, end)) for size, end in zip(chunks, ends, strict=True)
+            model(ids[:, end - size : end], input_pos=torch.arange(end - size, end))
+            for size, end in zip(chunks, ends, strict=True)
         ]
         apart = (torch.cat(parts, 1) - full).abs().max() / full.abs().max()
         print(f"window 4, chunks {chunks}: differs by {apart:.1e} of the logits' size")

@@ -19,5 +19,7 @@ ids = torch.tensor([[1, 2, 3]])
 with torch.no_grad():
     before = other(ids)
     model.token_emb.emb.weight.zero_()  # the original's table
-    print("after the original's embedding is set to zero, the copy's logits are", other(ids).abs().max().item(), end="; ")
+    print(
+        "after the original's embedding is set to zero, the copy's logits are", other(ids).abs().max().item(), end="; "
+    )
     print("before, the largest was", f"{before.abs().max():.2f}")

@@ -85,13 +85,14 @@ def subjects() -> Mapping[str, Declaration]:
             name=name, role=role, build=layer(make, **(called or {})), claims=validated(role, claims)
         )
 
-    scores = {"return_attention_scores": True}
-    fused = {"computes_in": "float32"}  # the path without scores rounds float64
-    windowed = {"memory": "query", "causal": True, "sliding_window": True}
-    for name, make, more in (
+    scores: dict[str, Any] = {"return_attention_scores": True}
+    fused: dict[str, Any] = {"computes_in": "float32"}  # the path without scores rounds float64
+    windowed: dict[str, Any] = {"memory": "query", "causal": True, "sliding_window": True}
+    kinds: tuple[tuple[str, Callable[[Config], Any], dict[str, Any]], ...] = (
         ("MultiHeadAttention", multi_head, {}),
         ("GroupQueryAttention", grouped, {"kv_heads": "grouped"}),
-    ):
+    )
+    for name, make, more in kinds:
         add(name, make, **fused, **more)
         add(f"{name} scores", make, scores, **more)
         add(f"{name} bias=False", make, bias=False, **fused, **more)

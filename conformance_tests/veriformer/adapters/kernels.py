@@ -1,9 +1,7 @@
 """Functional attention kernels of torch as subjects, beside ``F.scaled_dot_product_attention``.
 
-They are ``flex_attention`` as it runs
-without a compiler, the kernels behind the dispatcher one by one, and the two causal biases for rectangles.
-
-All follow the spec's conventions; ``flex_attention`` takes its mask as a function of indices.
+``flex_attention`` as it runs without a compiler, the kernels behind the dispatcher one by one, and the two causal biases for
+rectangles. All follow the spec's conventions; ``flex_attention`` takes its mask as a function of indices.
 """
 
 import warnings

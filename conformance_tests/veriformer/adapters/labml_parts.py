@@ -100,11 +100,12 @@ def subjects() -> Mapping[str, Declaration]:
     def add(name: str, role: Role, build: Callable[[Config], object], **claims: object) -> None:
         found[name] = Declaration(name=name, role=role, build=build, claims=validated(role, claims))
 
-    one, pre = Role.MULTI_HEAD_ATTENTION, {"norm": "pre", "dropout": "on"}
+    one = Role.MULTI_HEAD_ATTENTION
+    pre: dict[str, Any] = {"norm": "pre", "dropout": "on"}
     plain: dict[str, Any] = {"masks": ("padding", "causal")}  # one mask for all heads
     add("MultiHeadAttention", one, heads(MultiHeadAttention), **plain)
     add("MultiHeadAttention self", one, heads(MultiHeadAttention), memory="query", **plain)
-    rotary = {"positions": "rotary", "memory": "query", "computes_in": "float32", **plain}
+    rotary: dict[str, Any] = {"positions": "rotary", "memory": "query", "computes_in": "float32", **plain}
     add("RotaryPEMultiHeadAttention", one, heads(RotaryPEMultiHeadAttention, rope_percentage=1.0), **rotary)
     add("TransformerLayer", Role.ENCODER_LAYER, encoder_layer, **pre, **plain)
     add("TransformerLayer gelu", Role.ENCODER_LAYER, encoder_layer, activation="gelu", **pre, **plain)

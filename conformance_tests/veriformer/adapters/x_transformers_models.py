@@ -206,9 +206,11 @@ BEYOND: Mapping[str, str] = {
 }
 """Options of its README that no claim can say, and what each does."""
 
-ROTARY = {"positions": "rotary", "rotary_pairing": "adjacent"}
-SIDES = {"padding_sides": ("right", "left")}  # positions are those of the index, and only their differences count
-RMS = {"normalization": "rms", "eps": 0.0}
+ROTARY: dict[str, Any] = {"positions": "rotary", "rotary_pairing": "adjacent"}
+SIDES: dict[str, Any] = {
+    "padding_sides": ("right", "left")
+}  # positions are those of the index, and only their differences count
+RMS: dict[str, Any] = {"normalization": "rms", "eps": 0.0}
 
 
 def subjects() -> Mapping[str, Declaration]:
@@ -227,7 +229,7 @@ def subjects() -> Mapping[str, Declaration]:
         )
 
     decoder, flash = language_model(Decoder), language_model(Decoder, attn_flash=True)
-    exact = {"computes_in": "input"}
+    exact: dict[str, Any] = {"computes_in": "input"}
     lm: dict[str, Any] = {"role": Role.CAUSAL_LM, "cache": True}
     add("Decoder", **lm, build=decoder, positions="learned")
     add("Decoder rotary", **lm, build=decoder, **ROTARY, **SIDES)
