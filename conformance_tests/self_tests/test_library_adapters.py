@@ -13,7 +13,7 @@ ONE = {
     "litgpt": ("Llama", "cache.one-by-one-equals-the-full-pass"),
     "labml-nn": ("MultiHeadAttention", "masking.masked-keys-are-invisible"),
     "keras": ("MultiHeadAttention", "masking.masked-keys-are-invisible"),
-    "attention-kernels": ("flex_attention", "masking.masked-keys-are-invisible"),
+    "attention-kernels": ("sdpa math", "masking.masked-keys-are-invisible"),
 }
 """A subject of each library, and a clause that its adapter would break with a mask that points the other way."""
 

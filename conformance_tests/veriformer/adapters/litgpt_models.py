@@ -77,7 +77,7 @@ def stepping(module: GPT, ids: Tensor, mask: Tensor | None, past: int) -> tuple[
     """Pieces no longer than the window, as the library asks for where there is one."""
     window = module.config.sliding_window_size or ids.shape[1]
     parts = []
-    for piece in ids.split(window, dim=1):
+    for piece in torch.split(ids, window, dim=1):
         logits, past = step(module, piece, mask, past)
         parts.append(logits)
     return torch.cat(parts, 1), past
