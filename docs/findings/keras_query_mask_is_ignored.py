@@ -7,10 +7,10 @@
 import os
 
 os.environ["KERAS_BACKEND"] = "torch"
-from importlib.metadata import version  # noqa: E402  # Keras asks for its backend when it is imported
+from importlib.metadata import version
 
-import keras  # noqa: E402
-import torch  # noqa: E402
+import keras
+import torch
 
 print("keras", version("keras"), "torch", torch.__version__)
 keras.utils.set_random_seed(0)

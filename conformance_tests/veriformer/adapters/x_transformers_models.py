@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from x_transformers import Decoder, Encoder, TransformerWrapper, XTransformer
+from x_transformers.attend import Attend
 from x_transformers.x_transformers import Attention
 
 from veriformer.declaration import Declaration, Steps, Unsupported
@@ -189,6 +190,17 @@ def attention(**more: Any) -> Callable[[Config], object]:
     return build
 
 
+def kernel(config: Config) -> object:
+    """``Attend``, what the layer's projections meet in."""
+    attend = Attend(heads=config.heads, causal=config.causal, scale=config.d_head**-0.5)
+
+    def call(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Any:
+        grid = None if mask is None else mask.expand(len(query), config.heads, query.shape[-2], -1)
+        return module(query, key, value, mask=grid)[0]
+
+    return attend, call
+
+
 BEYOND: Mapping[str, str] = {
     "shift_tokens": "half of a token's features come from the token before it",
     "residual_attn": "scores are added to those of the layer before",
@@ -270,4 +282,8 @@ def subjects() -> Mapping[str, Declaration]:
     add("Attention grouped", **one, build=attention(), computes_in="float32", kv_heads="grouped")
     add("Attention flash", **one, build=attention(flash=True))
     add("Attention causal self", **one, build=attention(), computes_in="float32", causal=True, memory="query")
+    heads: dict[str, Any] = {"computes_in": "float32", "nothing_visible": "zeros"}
+    for name, more in (("Attend", {}), ("Attend grouped", {"kv_heads": "grouped"})):
+        claims = validated(Role.ATTENTION, {**heads, **more})
+        found[name] = Declaration(name=name, role=Role.ATTENTION, build=kernel, claims=claims)
     return found
