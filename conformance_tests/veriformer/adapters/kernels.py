@@ -21,10 +21,10 @@ def by(backend: SDPBackend) -> Callable[..., Any]:
     """``F.scaled_dot_product_attention`` on one of its kernels."""
 
     def kernel(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, config: Config) -> Any:
-        features_together = (each.contiguous() for each in (query, key, value))  # the flash kernel refuses others
+        query, key, value = (each.contiguous() for each in (query, key, value))  # the flash kernel refuses others
         with sdpa_kernel(backend):
             return functional.scaled_dot_product_attention(
-                *features_together, attn_mask=mask, enable_gqa=config.kv_heads != config.heads
+                query, key, value, attn_mask=mask, enable_gqa=config.kv_heads != config.heads
             )
 
     return kernel
