@@ -108,3 +108,14 @@ def test_the_envelope_follows_the_conditioning():
 
     assert tolerance.envelope(cancelling, 2.0**-24) > 1
     assert tolerance.envelope(lambda: ill * 1.0, 2.0**-24) < 1e2
+
+
+def test_noise_leaves_masks_of_numbers_alone() -> None:
+    """Code that multiplies masks of ones and asks where the product is one is no ill-conditioned code: its envelope is small."""
+    x = torch.linspace(1, 2, 16, dtype=torch.float64).view(4, 4)
+
+    def banded() -> torch.Tensor:
+        ones = torch.ones(4, 4, dtype=torch.float64)
+        return torch.where(ones.triu() * ones.tril(1) == 1, x, -1e9).softmax(-1)
+
+    assert tolerance.envelope(banded, 2.0**-24) < 1e-5

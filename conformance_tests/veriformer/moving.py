@@ -70,7 +70,8 @@ def require_follows(subject: Subject, case: Case, before: torch.dtype, after: to
             _refuse_if_built_in(subject, case, after)
             raise Violation(f"{moved}, the call raises: {error}") from error
     if got.dtype is not after:
-        if not watch.mixed:
+        built = subject.instance(case, dtype=after)(subject.inputs(case, dtype=after))
+        if not watch.mixed or built.dtype is got.dtype:  # a cast, and nothing that stayed behind
             raise NotChecked(f"the output is in {word(got.dtype)} whatever goes in; see numerics.dtype-in-is-dtype-out")
         raise Violation(
             f"{moved}, the output is in {word(got.dtype)}, because {watch.mixed[0]} meets both dtypes: a tensor that is no "

@@ -18,6 +18,10 @@ HOPELESS = 2.0**28
 """Units beyond which no conditioning is worth measuring: the envelope would not reach there, and costs a hundred forwards."""
 
 
+WHOLE = 2**10
+"""Whole numbers up to here come from whole numbers, and whatever made them rounded nothing."""
+
+
 def roundoff(dtype: torch.dtype) -> float:
     """The unit roundoff of ``dtype``."""
     return UNIT_ROUNDOFF[str(dtype).removeprefix("torch.")]
@@ -57,6 +61,8 @@ class Noise(Watch):
         if not isinstance(value, Tensor) or not value.is_floating_point():
             return value
         factor = torch.rand(value.shape, generator=self.random, dtype=torch.float64) * 2 - 1
+        # small whole numbers are counts and masks: they are exact, and code may well ask whether one equals another
+        factor = factor.to(value.device).masked_fill((value == value.round()) & (value.abs() <= WHOLE), 0)
         return value * (1 + self.eps * factor).to(device=value.device, dtype=value.dtype)
 
 

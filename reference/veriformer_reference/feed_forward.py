@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from veriformer_reference import parameters
 from veriformer_spec.config import Config
 
-GATED = {"reglu": "relu", "geglu": "gelu", "swiglu": "silu"}
+GATED = {"reglu": "relu", "geglu": "gelu", "geglu-tanh": "gelu-tanh", "swiglu": "silu"}
 """The gated variants, and the nonlinearity that each applies to its gate."""
 
 
@@ -84,7 +84,7 @@ def gate(
     activation(x W) ⊗ (x V) (equations 5 and 6).
 
     Args:
-        name: "reglu", "geglu" or "swiglu".
+        name: "reglu", "geglu", "geglu-tanh" or "swiglu".
 
     Source:
         Shazeer 2020, section 2, equations 5 and 6 (feed_forward.equals-equation-2).

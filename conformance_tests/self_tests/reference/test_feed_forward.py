@@ -20,7 +20,7 @@ TORCH: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu-tanh": lambda x: functional.gelu(x, approximate="tanh"),
     "silu": functional.silu,
 }
-GATED_BY = {"reglu": "relu", "geglu": "gelu", "swiglu": "silu"}
+GATED_BY = {"reglu": "relu", "geglu": "gelu", "geglu-tanh": "gelu-tanh", "swiglu": "silu"}
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,17 @@ def half_of_it_in_single_precision(config):
     return Single(config)
 
 
+@veriformer.subject("multi-head-attention", weights=tutorial_weights, computes_in="float32", nothing_visible="zeros")
+def smallest_number_hides(config):
+    class Smallest(Tutorial):
+        def weigh(self, scores, mask):
+            hidden = scores if mask is None else scores.masked_fill(~mask, -torch.finfo(scores.dtype).max)
+            weights = torch.softmax(hidden.float(), -1).to(scores.dtype)
+            return weights if mask is None else weights.masked_fill(~mask.any(-1, keepdim=True), 0)
+
+    return Smallest(config)
+
+
 @veriformer.subject("encoder-layer")
 def low_rank_projections(config):
     class LowRank(Tutorial):
@@ -217,6 +228,10 @@ HALF_OF_IT_IN_SINGLE_PRECISION = NearMiss(
     id="half-of-it-in-single-precision", sentence="the softmax of each head in float32, as claimed",
     clauses=(heads.EQUALS_THE_REFERENCE, attention.SCALE_IS_AS_CLAIMED, masking.NO_SCORE_IS_TOO_LARGE_TO_MASK),
     build=half_of_it_in_single_precision,
+)  # fmt: skip
+SMALLEST_NUMBER_HIDES = NearMiss(
+    id="smallest-number-hides", sentence="the smallest number of the input's dtype hides scores, and a softmax in float32 makes it infinite",
+    clauses=(masking.A_ROW_WITH_NOTHING_VISIBLE_TOUCHES_NO_OTHER, masking.MASKED_KEYS_ARE_INVISIBLE), build=smallest_number_hides,
 )  # fmt: skip
 LOW_RANK_PROJECTIONS = NearMiss(
     id="low-rank-projections", sentence="projections with a low-rank addition, and -1e9 for hidden scores",

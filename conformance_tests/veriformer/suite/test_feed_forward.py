@@ -20,7 +20,7 @@ from veriformer.understanding import mapped_weights
 from veriformer_spec import feed_forward
 
 TOKENS = cases(batch=(2, 3), q_len=(2, 4), d_ff=(5, 12))
-GATED = ("reglu", "geglu", "swiglu")
+GATED = ("reglu", "geglu", "geglu-tanh", "swiglu")
 STEP = 2.0**-13
 """Step of second differences: its square is far above rounding in float64, and it rarely crosses the kink of a ReLU."""
 
@@ -46,7 +46,7 @@ TEMPTING: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 """Nonlinearities that no claim names."""
 
-ON_THE_GATE = {"reglu": "relu", "geglu": "gelu", "swiglu": "silu"}
+ON_THE_GATE = {"reglu": "relu", "geglu": "gelu", "geglu-tanh": "gelu-tanh", "swiglu": "silu"}
 
 
 def by_hand(weights: Mapping[str, Tensor], x: Tensor, activation: Callable[[Tensor], Tensor], *, gated: bool) -> Tensor:

@@ -1,11 +1,12 @@
 """Model, tested: from token ids to logits."""
 
 import dataclasses
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from veriformer import calls, enlarged, oracle, perturbation, tolerance
+from veriformer import calls, enlarged, oracle, overflow, perturbation, tolerance
 from veriformer.case import Case
 from veriformer.declaration import Unsupported
 from veriformer.inputs import PAD_ID, Inputs
@@ -314,25 +315,12 @@ def test_a_row_of_padding_stays_in_its_row(subject: Subject, case: Case) -> None
                 continue
             poisoned = _poisoned(instance, padded.specified(got)[others])
         if poisoned:
-            _require_float32_to_agree(subject, case, padded, others)
+            overflow.require_float32_to_agree(
+                subject, case, partial(_is_finite, padded, others), "a row is all padding"
+            )
             raise Violation(
                 f"with a row of padding in the batch, the other rows' gradient of {poisoned} is not finite ({words})"
             )
-
-
-def _require_float32_to_agree(subject: Subject, case: Case, padded: Inputs, others: Tensor) -> None:
-    """A number that hides in float32, in which models are trained, may overflow in float64 alone.
-
-    Raises:
-        NotChecked: in float32 every gradient is finite.
-    """
-    if subject.dtype is torch.float32:
-        return
-    narrow = subject.instance(case, dtype=torch.float32)
-    if not _poisoned(narrow, padded.specified(narrow(padded, grad=True))[others]):
-        raise NotChecked(
-            "where a row is all padding gradients are finite in float32 and not in float64, in which what hides it overflows"
-        )
 
 
 def _all_padded(inputs: Inputs, row: int) -> Inputs:
@@ -344,6 +332,10 @@ def _all_padded(inputs: Inputs, row: int) -> Inputs:
     ids = ids.clone()
     ids[row] = PAD_ID
     return dataclasses.replace(inputs, tensors=(*around, ids), mask=mask)
+
+
+def _is_finite(padded: Inputs, others: Tensor, narrow: Instance) -> bool:
+    return not _poisoned(narrow, padded.specified(narrow(padded, grad=True))[others])
 
 
 def _poisoned(instance: Instance, logits: Tensor) -> str:
