@@ -17,7 +17,10 @@ def _under_other_claims() -> tuple[Declaration, ...]:
     """Each small, so that a claim's value is judged by itself."""
     declared = reference.declaration
     return (
-        *(declared(Role.FEED_FORWARD, activation=name) for name in ("gelu", "gelu-tanh", "silu", "reglu", "geglu", "geglu-tanh")),
+        *(
+            declared(Role.FEED_FORWARD, activation=name)
+            for name in ("gelu", "gelu-tanh", "silu", "reglu", "geglu", "geglu-tanh")
+        ),
         declared(Role.ATTENTION, causal=True, alignment="start"),
         declared(Role.ATTENTION, causal=True, alignment="end"),
         declared(Role.ATTENTION, causal=True, sliding_window=True, soft_cap=2.0),
