@@ -64,7 +64,11 @@ class Comparison:
         key = (self._asked_of, probe.name)
         if key not in _CALLED:
             with tracing() as called:
-                self._asked(CORRECT, probe)
+                answer = self._asked(CORRECT, probe)
+            if (
+                answer is None
+            ):  # the weights of this subject are those of another claim: nothing is learnt about the next one
+                return frozenset()
             _CALLED[key] = frozenset(called)
         return _CALLED[key]
 

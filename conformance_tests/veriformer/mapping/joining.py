@@ -75,6 +75,7 @@ def joined(
     }
     for each in known:
         _beside_its_sibling(each, known, counts, free, taken)
+        _like_its_twin(each, known, counts, free, taken)
     plain: list[Plain] = []
     idle: list[str] = []
     used = {part for each in known for part in each.which if part}
@@ -125,6 +126,31 @@ def _beside_its_sibling(
         ):
             each.which, each.row = list(implied), other.row.clone()
             taken.update(unknown)
+            return
+
+
+def _like_its_twin(
+    each: _Known, known: Sequence[_Known], counts: Mapping[str, int], free: Sequence[str], taken: set[tuple[str, int]]
+) -> None:
+    """Give a bias all of which does nothing the one place that is left beside a bias of the same kind: the keys' beside the queries'."""
+    if any(each.which):
+        return
+    for other in known:
+        parts = {part for part in other.which if part}
+        alike = other is not each and other.each.kind == each.each.kind and other.each.shape == each.each.shape
+        if not alike or len(parts) != 1 or not all(other.which):
+            continue
+        prefix = parts.pop().rpartition(".")[0].rpartition(".")[0]
+        left = [
+            name
+            for name in free
+            if name.rpartition(".")[0].rpartition(".")[0] == prefix
+            and counts[name] == len(each.which)
+            and (name, 0) not in taken
+        ]
+        if len(left) == 1:
+            each.which, each.row = [left[0]] * len(each.which), other.row.clone()
+            taken.update((left[0], int(row)) for row in each.row)
             return
 
 
