@@ -263,6 +263,6 @@ def test_claims_whose_clauses_did_not_run_are_said(
 
 def test_the_package_says_what_it_has() -> None:
     """A mistyped name lists the names."""
-    with pytest.raises(AttributeError, match="it has Config, Fixed"):
+    with pytest.raises(AttributeError, match="it has Comparison, Config, Fixed"):
         veriformer.chekc  # noqa: B018
     assert "check" in dir(veriformer)
