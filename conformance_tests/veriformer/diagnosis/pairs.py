@@ -1,20 +1,25 @@
 """Pairs: two departures at once, where no single one explains the subject.
 
-There are thousands of pairs, and a probe costs a call of the reference. What each single candidate answered orders them: one that by
-itself equals the subject at some probe is likely one of the two, and one that shows where the subject departs from nothing is neither,
-unless the other hides it.
+There are thousands of pairs, and a probe costs a call of the reference. What each single candidate answered orders them: where one of
+two shows and the other does not, the pair should answer as that one, and where neither shows, as the specification.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from veriformer.diagnosis.answers import apart
 from veriformer.diagnosis.candidates import CORRECT, Candidate
+from veriformer.diagnosis.probes import Probe
 from veriformer.diagnosis.ranking import Comparison, Match
 
 MOST = 600
 """Pairs that are tried: a number and not a time, so that a report says the same twice."""
-TELLING = 10
-"""Probes by which pairs are ordered: the cheap ones."""
+DEPARTING, REFUTING, ELSEWHERE = 9, 4, 4
+"""Probes by which pairs are ordered, the cheap ones first: at which the subject departs from the specification, at which the best
+single explanation fails, and at which the subject does not depart."""
 
 
 def exact(
@@ -24,12 +29,12 @@ def exact(
 
     Once one is found, only those that share a member with it are tried: what else is equal is that with a synonym.
     """
-    likely = likeliest_first(comparison, singles, failed)
-    for tried, pair in enumerate(_joined(likely)):
+    shown = _shown(comparison, singles)
+    for tried, pair in enumerate(_likeliest_first(shown, failed)):
         if tried >= most:
             return []
         if comparison.equal(pair, comparison.in_order) and comparison.holds(pair):
-            return [_matched(comparison, pair), *_relatives(comparison, pair, likely)]
+            return [_matched(comparison, pair), *_relatives(comparison, pair, shown.candidates)]
     return []
 
 
@@ -58,41 +63,71 @@ def _members(candidate: Candidate) -> frozenset[str]:
     return frozenset((*map(str, candidate.claims), *(fault.id for fault in candidate.faults)))
 
 
-def _joined(order: Sequence[Candidate]) -> Iterator[Candidate]:
-    """Compatible pairs: the first with the second, then those of the first three, and so on."""
-    for last in range(1, len(order)):
-        for first in range(last):
-            if order[first].compatible(order[last]):
-                yield order[first].with_(order[last])
+@dataclass(frozen=True)
+class _Shown:
+    """What each candidate by itself answered at the probes by which pairs are ordered.
 
-
-def likeliest_first(comparison: Comparison, singles: Sequence[Candidate], failed: frozenset[str]) -> list[Candidate]:
-    """The candidates that show at a probe where the subject departs, in the order in which they are likely to be one of two."""
-    scored = [(_likely(comparison, each, failed), each) for each in singles]
-    ordered = sorted(((score, index) for index, (score, _) in enumerate(scored) if score is not None), reverse=True)
-    return [scored[index][1] for _, index in sorted(ordered, key=lambda each: (each[0], -each[1]), reverse=True)]
-
-
-def _likely(comparison: Comparison, candidate: Candidate, failed: frozenset[str]) -> tuple[float, ...] | None:
-    """What speaks for the candidate as one of two, the weightiest first; None where it shows nowhere.
-
-    At how many probes the subject departs from nothing, though the candidate would show there; at how many departures it is equal to
-    the candidate alone; of how many clauses that failed the candidate is known to break.
+    Attributes:
+        shows: ``candidates probes``: 1 where it answers otherwise than the specification.
+        equals: ``candidates probes``: 1 where it answers as the subject does.
+        departs: ``probes``: 1 where the subject answers otherwise than the specification.
     """
-    explained, shown_in_vain, shows = 0, 0, False
+
+    candidates: list[Candidate]
+    shows: Tensor
+    equals: Tensor
+    departs: Tensor
+
+
+def _telling(comparison: Comparison, singles: Sequence[Candidate]) -> list[Probe]:
+    """The cheap probes; and those at which the single candidate that explains most of them is refuted, where the other one shows."""
     departing = {probe.name for probe in comparison.departing}
-    for probe in comparison.in_order[:TELLING]:
-        answer = comparison.answer(candidate, probe)
-        if answer is None:
-            return None
-        equal = comparison.distance(candidate, probe).equal
-        if probe.name in departing:
-            explained += equal
-            correct = comparison.answer(CORRECT, probe)
-            shows = shows or correct is None or not apart(answer, correct, comparison.dtype).equal
-        else:
-            shown_in_vain += not equal
-    if not shows:
-        return None
-    known = sum(clause.id in failed for fault in candidate.faults for clause in fault.clauses)
-    return (-shown_in_vain, explained + known, known)
+    first = [probe for probe in comparison.in_order if probe.name in departing][:DEPARTING]
+    best = max(
+        singles, key=lambda each: sum(comparison.distance(each, probe).equal for probe in first), default=CORRECT
+    )
+    others = [probe for probe in comparison.in_order if probe not in first]
+    refuting = [probe for probe in others if not comparison.distance(best, probe).equal][:REFUTING]
+    silent = [probe for probe in others if probe.name not in departing][:ELSEWHERE]
+    return list({probe.name: probe for probe in (*first, *refuting, *silent)}.values())
+
+
+def _shown(comparison: Comparison, singles: Sequence[Candidate]) -> _Shown:
+    departing = {probe.name for probe in comparison.departing}
+    probes = _telling(comparison, singles)
+    candidates, shows, equals = [], [], []
+    for candidate in singles:
+        answers = [comparison.answer(candidate, probe) for probe in probes]
+        correct = [comparison.answer(CORRECT, probe) for probe in probes]
+        if any(each is None for each in (*answers, *correct)):
+            continue
+        pairs = zip(answers, correct, strict=True)
+        own = [not apart(each, right, comparison.dtype).equal for each, right in pairs if each is not None and right]
+        if any(own):
+            candidates.append(candidate)
+            shows.append(own)
+            equals.append([comparison.distance(candidate, probe).equal for probe in probes])
+    return _Shown(
+        candidates,
+        torch.tensor(shows, dtype=torch.float64).reshape(-1, len(probes)),
+        torch.tensor(equals, dtype=torch.float64).reshape(-1, len(probes)),
+        torch.tensor([probe.name in departing for probe in probes], dtype=torch.float64),
+    )
+
+
+def _likeliest_first(shown: _Shown, failed: frozenset[str]) -> Iterator[Candidate]:
+    """Compatible pairs, by at how many probes what each of the two answered alone agrees with what the subject answers."""
+    hidden, shows, right = 1 - shown.shows, shown.shows, 2 * shown.equals - 1
+    neither = (hidden * (1 - 2 * shown.departs)) @ hidden.mT
+    one = (shows * right) @ hidden.mT
+    both = (shows * shown.equals) @ shows.mT
+    known = torch.tensor(
+        [sum(clause.id in failed for fault in each.faults for clause in fault.clauses) for each in shown.candidates],
+        dtype=torch.float64,
+    )
+    score = neither + one + one.mT + 0.25 * (both + both.mT) + 0.5 * (known[:, None] + known[None])
+    first, second = torch.triu_indices(len(known), len(known), 1)
+    for index in score[first, second].argsort(descending=True, stable=True).tolist():
+        one_of, other = shown.candidates[int(first[index])], shown.candidates[int(second[index])]
+        if one_of.compatible(other):
+            yield one_of.with_(other)
