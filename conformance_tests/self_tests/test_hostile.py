@@ -56,13 +56,13 @@ def test_what_cannot_be_built_or_called_exits_with_3(misbehave: hostile.Misbehav
     [
         (hostile.segfaults, "SIGSEGV, signal 11"),
         (hostile.leaves, "os._exit(5)"),
-        (hostile.never_returns, "no answer within 1 s"),
-        (hostile.never_returns_from_c, "no answer within 1 s"),
+        (hostile.never_returns, "no answer within 4 s"),
+        (hostile.never_returns_from_c, "no answer within 4 s"),
     ],
 )
 def test_a_subject_that_takes_its_process_along_in_the_preflight(misbehave: hostile.Misbehave, said: str) -> None:
-    """A crash or an endless loop in the first call ends the child, not the run."""
-    result = veriformer.check(hostile.norm(misbehave), budget="quick", time_limit=1.0)
+    """A crash or an endless loop in the first call ends the child, not the run; the limit is one that a loaded machine keeps."""
+    result = veriformer.check(hostile.norm(misbehave), budget="quick", time_limit=4.0)
     assert result.exit_code == 3
     assert said in result.footer.blocked
     assert "for the first time" in result.footer.blocked
@@ -73,8 +73,8 @@ def test_a_subject_that_takes_its_process_along_in_the_preflight(misbehave: host
     [
         (hostile.segfaults, "SIGSEGV, signal 11"),
         (hostile.leaves, "os._exit(5)"),
-        (hostile.never_returns, "no answer within 1 s"),
-        (hostile.never_returns_from_c, "no answer within 1 s"),
+        (hostile.never_returns, "no answer within 4 s"),
+        (hostile.never_returns_from_c, "no answer within 4 s"),
     ],
 )
 def test_the_next_clause_still_runs(misbehave: hostile.Misbehave, said: str) -> None:
@@ -85,7 +85,7 @@ def test_the_next_clause_still_runs(misbehave: hostile.Misbehave, said: str) -> 
             misbehave()
 
     only = (SHAPE, "state.layout-does-not-matter", "state.calls-are-independent")
-    result = veriformer.check(hostile.norm(sometimes), only=only, budget="quick", time_limit=1.0)
+    result = veriformer.check(hostile.norm(sometimes), only=only, budget="quick", time_limit=4.0)
     verdicts = by_clause(result)
     hit = verdicts["state.layout-does-not-matter"]
     assert hit.status is Status.ERROR
