@@ -312,7 +312,7 @@ def test_the_process_ends_with_the_code_and_says_everything(folder: Path) -> Non
 
 
 SLOW = GOOD.replace(
-    "return nn.LayerNorm(config.d_model)\n", "import time; time.sleep(0.02); return nn.LayerNorm(config.d_model)\n", 1
+    "return nn.LayerNorm(config.d_model)\n", "import time; time.sleep(0.1); return nn.LayerNorm(config.d_model)\n", 1
 )
 
 
