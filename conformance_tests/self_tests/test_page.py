@@ -1,12 +1,12 @@
 """The report as a page: a stranger who has nothing else knows what is wrong, where, and how to mend it."""
 
 import dataclasses
-from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from self_tests.page_reader import Reader
 from self_tests.pages_in_a_browser import looked_at, needs_browser
 from self_tests.test_report import EVIDENCE, FAILED, FOUND, HEADER, MIXED, result, verdict
 from veriformer.case import CLAIMED, SHOWN
@@ -15,34 +15,11 @@ from veriformer.result import Result, footer_of
 from veriformer.verdict import Picture, Place, Status
 from veriformer_spec.chapters import CLAUSES
 
-_EMPTY = ("meta", "link", "br", "hr", "img", "input")
 EVIL = "</title><script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\" 'too' \u202e"
 DEPENDENCE = Picture(
     shows="may depend", rows="query", columns="key", expected=[[1, 0], [1, 1]], got=[[1, 1], [1, 1]], at=[0, 1],
     first=[0, 0], of=[2, 2], place="row of the batch 0",
 )  # fmt: skip
-
-
-class Reader(HTMLParser):
-    """What a page says, and whether its tags are closed in order."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in _EMPTY:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, (tag, self.getpos())
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
-            self.words.append(data)
 
 
 def read(*results: Result) -> tuple[str, list[tuple[str, dict[str, str | None]]]]:

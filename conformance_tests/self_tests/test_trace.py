@@ -1,7 +1,6 @@
 """trace: every step with its name and shape, the attention of each head, and a page that shows any sentence rightly."""
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import veriformer
+from self_tests.page_reader import Reader
 from self_tests.pages_in_a_browser import looked_at, needs_browser
 from veriformer.adapters.builtin import subjects_named
 from veriformer.cli import run
@@ -23,7 +23,6 @@ from veriformer_spec.interface import AXES
 from veriformer_spec.profiles import PROFILES
 
 ENGLISH, ARABIC, HEBREW = "the cat sat on the mat", "جلست القطة على السجادة", "החתול ישב על השטיח"
-_EMPTY = ("meta", "link", "br", "rect")
 
 
 def traced(profile: str = "gpt-2", sentence: str = "the cat sat") -> Trace:
@@ -168,24 +167,6 @@ def test_a_subject_that_is_not_understood_has_its_own_names() -> None:
     assert [each.rows for each in trace.attention] == [("the", "cat", "sat")]
     assert any(step.section == "one" for step in trace.steps)
     assert "Odd" not in page(trace)
-
-
-class Reader(HTMLParser):
-    """Whether tags are closed in order, and what they carry."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in _EMPTY:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in _EMPTY:
-            assert self.open.pop() == tag, (tag, self.getpos())
 
 
 def read(html: str) -> list[tuple[str, dict[str, str | None]]]:

@@ -1,7 +1,7 @@
 """The tolerance of ``veriformer_spec.numerics``: how far from exact a correct result may be."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -68,17 +68,30 @@ class Noise(Watch):
 
 def envelope(run: Callable[[], Tensor], eps: float, *, draws: int = DRAWS) -> float:
     """The largest deviation of ``run`` when each of its operations makes a rounding error of ``eps``."""
+    with torch.no_grad():
+        return envelopes(lambda: {"": run()}, eps, draws=draws)[""]
+
+
+def envelopes(
+    run: Callable[[], Mapping[str, Tensor]], eps: float, *, draws: int = DRAWS, noise: type[Noise] = Noise
+) -> Mapping[str, float]:
+    """The same of an answer of several parts, for each of them; parts that change their shape under noise are left out.
+
+    Args:
+        noise: which errors are made.
+    """
     used = max(
         eps, 2.0**-46
     )  # smaller noise would itself be rounded in float64; to first order the deviation is linear in it
-    with torch.no_grad():
-        calm = run()
-        largest = 0.0
-        for draw in range(draws):
-            with Noise(used, draw):
-                shaken = run()
-            largest = max(largest, _largest((shaken - calm).abs()))
-    return largest * eps / used
+    calm = run()
+    largest = dict.fromkeys(calm, 0.0)
+    for draw in range(draws):
+        with noise(used, draw):
+            shaken = run()
+        for name, each in shaken.items():
+            if name in calm and each.shape == calm[name].shape:
+                largest[name] = max(largest[name], _largest((each - calm[name]).abs()))
+    return {name: each * eps / used for name, each in largest.items()}
 
 
 def _largest(values: Tensor) -> float:

@@ -32,9 +32,8 @@ def probes_of(
     if hidden is not None:
         found.append(Probe("gradients under a mask", lambda side: _gradients(side, hidden)))
         found.append(Probe("repeated calls under a mask", lambda side: _repeated(side, hidden)))
-    if (
-        empty is not None
-    ):  # with open rows whatever was claimed of them: how a fault treats them is seldom what it is about
+    if empty is not None:
+        # with open rows whatever was claimed of them: how a fault treats them is seldom what it is about
         beside = Probe("gradients beside a row of padding", lambda side: _beside(side, *empty), open_rows=True)
         found.append(beside)
     found.append(Probe("repeated calls", lambda side: _repeated(side, plain)))

@@ -4,13 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from veriformer import tolerance
 from veriformer.diagnosis.answers import Answer
-
-DRAWS = 4
-"""Noisy runs behind one envelope."""
 
 
 class OtherRounding(tolerance.Noise):
@@ -39,19 +35,4 @@ def envelope(answered: Callable[[], Answer], dtype: torch.dtype) -> Mapping[str,
     Args:
         answered: gives the answer, computed anew.
     """
-    eps = tolerance.roundoff(dtype)
-    used = max(eps, 2.0**-46)  # smaller noise would itself be rounded in float64
-    calm = answered()
-    largest = dict.fromkeys(calm, 0.0)
-    for draw in range(DRAWS):
-        with OtherRounding(used, draw):
-            shaken = answered()
-        for name, each in shaken.items():
-            if name in calm and each.shape == calm[name].shape:
-                largest[name] = max(largest.get(name, 0.0), _largest(each - calm[name]))
-    return {name: each * eps / used for name, each in largest.items()}
-
-
-def _largest(difference: Tensor) -> float:
-    finite = difference[difference.isfinite()]
-    return float(finite.abs().max()) if finite.numel() else 0.0
+    return tolerance.envelopes(answered, tolerance.roundoff(dtype), noise=OtherRounding)

@@ -167,7 +167,7 @@ def _names(function: object) -> dict[str, torch.Size]:
 
 @functools.lru_cache(maxsize=256)
 def called_in_construction(role: Role, config: Config) -> frozenset[str]:
-    """The functions of the reference that some fault replaces, and that are called when it is built and not when it computes."""
+    """The functions of the reference that some fault replaces, and that are called when it is built."""
     with tracing() as called:
         fresh(role, config)
     return frozenset(called)

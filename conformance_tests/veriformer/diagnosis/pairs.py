@@ -102,7 +102,11 @@ def _shown(comparison: Comparison, singles: Sequence[Candidate]) -> _Shown:
         if any(each is None for each in (*answers, *correct)):
             continue
         pairs = zip(answers, correct, strict=True)
-        own = [not apart(each, right, comparison.dtype).equal for each, right in pairs if each is not None and right]
+        own = [
+            not apart(each, right, comparison.dtype).equal
+            for each, right in pairs
+            if each is not None and right is not None
+        ]
         if any(own):
             candidates.append(candidate)
             shows.append(own)
