@@ -359,6 +359,25 @@ def test_the_command_tells_two_files_of_one_name_apart(tmp_path: Path, capsys: p
     assert run(["compare", "reference", "reference"]) == 2
 
 
+def test_the_command_ends_what_hangs_and_survives_what_dies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either is told in a line, with the remedy; the library's names are targets too."""
+    (tmp_path / "mine.py").write_text(
+        "import os, time\nimport torch\n\nx = torch.ones(2, 3)\n\n"
+        "def fine(x):\n    return x\n\ndef hangs(x):\n    time.sleep(600)\n\ndef dies(x):\n    os._exit(9)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    asked = ["compare", "mine.py:fine", "--example", "x"]
+    assert run([*asked, "mine.py:hangs", "--time-limit", "1"]) == 3
+    assert "no answer within 1 s: it may hang, or need longer: --time-limit SECONDS" in capsys.readouterr().err
+    assert run([*asked, "mine.py:dies"]) == 3
+    assert "took the process down" in capsys.readouterr().err
+    kernel = "attention-kernels:sdpa flash"
+    assert run(["compare", kernel, kernel]) == 0
+    assert "equal, bit for bit" in capsys.readouterr().out
+
+
 def test_heads_that_are_merged_wrongly_are_located_though_their_numbers_are_all_there() -> None:
     """The same numbers in another order are others."""
 

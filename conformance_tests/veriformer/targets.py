@@ -2,28 +2,24 @@
 
 import copy
 import dataclasses
-import functools
-import importlib
-import importlib.util
 import inspect
 import os
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
+from veriformer import importing
 from veriformer.adapters import libraries
 from veriformer.declaration import ATTRIBUTE, Declaration, Fixed, Weights, require_steps, role_named
-from veriformer.errors import CannotLoad, UsageError
+from veriformer.errors import UsageError
 from veriformer.request import nearest
 from veriformer.steps import Steps
 from veriformer.worker import Found
-from veriformer_spec.config import ClaimError, Config, validated
+from veriformer_spec.config import Config, validated
 from veriformer_spec.role import Role
 
 if TYPE_CHECKING:
@@ -91,14 +87,14 @@ def _undeclared(
             raise UsageError(
                 f"{name} is a module with sizes of its own: give them, as in sizes=veriformer.Fixed(d_model=768, heads=12)"
             )
-        return Declaration(name=name, role=known, build=_Copies(build), claims=validated(known, {}))
+        return Declaration(name=name, role=known, build=Copies(build), claims=validated(known, {}))
     return Declaration(name=name, role=known, build=build, claims=validated(known, {}))
 
 
-def _origin(made: type[nn.Module], name: str, module: ModuleType | None, importing: str) -> "Origin":
+def _origin(made: type[nn.Module], name: str, module: ModuleType | None, home: str) -> "Origin":
     from veriformer.assumed import Origin
 
-    return Origin(made=made, module=module or ModuleType(importing), importing=importing, name=name)
+    return Origin(made=made, module=module or ModuleType(home), importing=home, name=name)
 
 
 def _assumed(origin: "Origin", role: Role, claims: Mapping[str, object], sizes: Fixed | None) -> Declaration:
@@ -109,12 +105,13 @@ def _assumed(origin: "Origin", role: Role, claims: Mapping[str, object], sizes: 
 
 
 @dataclasses.dataclass(frozen=True)
-class _Copies:
+class Copies:
     """A build function that hands out copies of one module: the module itself keeps its bits, its mode and its dtype."""
 
     module: nn.Module
 
     def __call__(self, config: Config) -> nn.Module:  # noqa: ARG002  # its sizes are its own
+        """Another copy."""
         return copy.deepcopy(self.module)
 
 
@@ -195,13 +192,14 @@ class Target:
         if ":" not in self.text:
             return [self._found(each, each.name) for each in _built_in(self.text)]
         module, name, where = self._place()
-        subject = self._found(_attribute(module, name, where), self.text, module)
+        subject = self._found(importing.attribute(module, name, where), self.text, module)
         return [dataclasses.replace(subject, declaration=dataclasses.replace(subject.declaration, name=name))]
 
     def _place(self) -> tuple[ModuleType, str, str]:
         """The module, the name in it, and where the module was looked for."""
         where, _, name = self.text.rpartition(":")
-        return _file(Path(where)) if where.endswith(".py") else _module(where), name, where
+        module = importing.from_file(Path(where)) if where.endswith(".py") else importing.by_name(where)
+        return module, name, where
 
     def draft(self, origin: "Origin") -> "Draft":
         """What is assumed of the class; where no role was said, of the role that it seems to have.
@@ -234,7 +232,7 @@ def origin_of(target: Target) -> "tuple[Origin, Path | None]":
             f"{target.text}: an adapter is written for a class, as in file.py:Class or package.module:Class"
         )
     module, name, where = target._place()  # noqa: SLF001  # as load does it
-    made = _attribute(module, name, where)
+    made = importing.attribute(module, name, where)
     if not (isinstance(made, type) and issubclass(made, nn.Module)):
         raise UsageError(
             f"{target.text} is no class of modules; an adapter is written for a subclass of torch.nn.Module"
@@ -263,71 +261,3 @@ def _built_in(name: str) -> Sequence[Declaration]:
         )
         raise UsageError(f"{name!r} is no built-in subject; {hint}")
     return declarations
-
-
-def _file(path: Path) -> ModuleType:
-    name = path.stem
-    sys.path.insert(0, str(path.resolve().parent))  # as Python itself does for a script: its neighbours can be imported
-    specification = importlib.util.spec_from_file_location(name, path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    known = sys.modules.get(name)
-    if known is None:  # a file called torch.py must not become torch
-        sys.modules[name] = module
-    return _imported(str(path), functools.partial(specification.loader.exec_module, module), module)
-
-
-def _module(name: str) -> ModuleType:
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        missing = importlib.util.find_spec(name) is None
-    except (ImportError, ValueError, AttributeError):
-        missing = True
-    if missing:
-        raise UsageError(
-            f"module {name!r} cannot be found; a target reads file.py:name, package.module:name, or is a built-in name"
-        )
-    return _imported(name, functools.partial(importlib.import_module, name), None)
-
-
-def _imported(name: str, run: Any, module: ModuleType | None) -> ModuleType:
-    before = torch.get_num_threads()
-    try:
-        result = run()
-    except KeyboardInterrupt:
-        raise
-    except SystemExit as exit_:
-        raise CannotLoad(f"importing {name} called sys.exit({exit_.code!r})") from None
-    except (UsageError, ClaimError) as mistake:
-        raise UsageError(f"{_line_that_called(mistake)}{mistake}") from None
-    except BaseException as error:  # noqa: BLE001  # whatever it was, it is told as the reason
-        frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen")]
-        line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: " if frames else ""
-        said = str(error).strip().split("\n")[0][:300]
-        raise CannotLoad(f"importing {name}: {line}{type(error).__name__}: {said}") from None
-    finally:
-        torch.set_num_threads(before)
-    return module or result
-
-
-def _line_that_called(mistake: BaseException) -> str:
-    """``file:line: `` of the adapter's own line: the last one outside this package."""
-    own = Path(__file__).parent
-    frames = traceback.extract_tb(mistake.__traceback__)
-    outside = [
-        each for each in frames if own not in Path(each.filename).parents and "veriformer_spec" not in each.filename
-    ]
-    outside = [each for each in outside if not each.filename.startswith("<frozen")]
-    return f"{Path(outside[-1].filename).name}:{outside[-1].lineno}: " if outside else ""
-
-
-def _attribute(module: ModuleType, name: str, where: str) -> Any:
-    try:
-        return functools.reduce(getattr, name.split("."), module)
-    except AttributeError:
-        known = [each for each in vars(module) if not each.startswith("_")]
-        close = nearest(name, known)
-        hint = close if close.startswith("did you") else f"it has {', '.join(known[:20])}"
-        raise UsageError(f"{where} has no {name}; {hint}") from None

@@ -92,7 +92,7 @@ def command(
 
         for target in targets:
             precheck(target)
-        said = {"role": role, "claims": dict(map(_claim, claims)), "sizes": dict(map(_size, sizes))}
+        said = {"role": role, "claims": dict(map(claim_said, claims)), "sizes": dict(map(size_said, sizes))}
         return _checked(targets, said, request, json_file=json_file, outputs=outputs, verbose=verbose)
 
 
@@ -108,7 +108,7 @@ def _request(*, expect_failures: Path | None, no_isolate: bool, **judging: Any) 
     return Request(expected=expected, isolate=not no_isolate, **judging)
 
 
-def _claim(text: str) -> tuple[str, object]:
+def claim_said(text: str) -> tuple[str, object]:
     """``name=value``; numbers, True, False and tuples are read as Python, everything else as a word."""
     from veriformer.errors import UsageError
 
@@ -121,7 +121,12 @@ def _claim(text: str) -> tuple[str, object]:
         return name, tuple(value.split(",")) if "," in value else value
 
 
-def _size(text: str) -> tuple[str, int]:
+def size_said(text: str) -> tuple[str, int]:
+    """A size as it is typed, ``name=number``.
+
+    Raises:
+        UsageError: it reads otherwise.
+    """
     from veriformer.errors import UsageError
 
     name, _, value = text.partition("=")

@@ -30,15 +30,22 @@ from veriformer.cli.refusal import Refusal, refusals
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write what was found as JSON."
 )
+@click.option(
+    "--time-limit",
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For everything together; torch.compile takes a minute.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Every run.")
 def command(*, old: str, new: str | None, compiled: bool, json_file: Path | None, verbose: bool, **said: Any) -> int:
     r"""Put the same probes to OLD and NEW, with the same state, and say where they first part.
 
-    OLD and NEW read file.py:name or package.module:name: build functions with or without @veriformer.subject, classes, instances or
+    OLD and NEW read file.py:name, package.module:name or library:Name: build functions with or without @veriformer.subject, classes, instances or
     functions. For a refactoring, an upgrade, a rewrite in another kernel: neither claims nor a mapping are needed.
 
     \b
-    Exit codes: 0 equal, or equal within rounding; 1 differs; 2 wrong usage, or a state that does not fit; 3 cannot be built or called.
+    Exit codes: 0 equal, or equal within rounding; 1 differs; 2 wrong usage, or a state that does not fit; 3 cannot be built or called, or not in time.
     """
     with refusals():
         from veriformer.errors import UsageError
@@ -64,31 +71,42 @@ def _compared(
     options: tuple[str, ...],
     example: str | None,
     convert: str | None,
+    time_limit: float,
 ) -> int:
-    from veriformer.cli.check import _claim, _size
-    from veriformer.comparison import compare
+    from veriformer.cli.check import claim_said, size_said
+    from veriformer.comparison import Comparison, compare
     from veriformer.comparison.loading import beside, compiled_self, loaded
     from veriformer.declaration import Fixed
+    from veriformer.forked import answer
+    from veriformer.isolation import why_no_child
     from veriformer.outcome import SubjectError
 
     first = loaded(old)
     shown = None if example is None else beside(old, example)
     second = compiled_self(first) if new is None else loaded(new)
     converting = None if convert is None else beside(new or old, convert)
-    try:
-        found = compare(
+
+    def made() -> Comparison:
+        return compare(
             first,
             second,
             role=role,
-            sizes=Fixed(**dict(map(_size, sizes))) if sizes else None,
+            sizes=Fixed(**dict(map(size_said, sizes))) if sizes else None,
             example=shown,
             convert=converting,
             options=_options(options),
             names=(old, new or f"torch.compile({old})"),
-            **dict(map(_claim, claims)),
+            **dict(map(claim_said, claims)),
         )
+
+    try:
+        found = made() if why_no_child() else answer(made, within=time_limit)
     except SubjectError as error:
         raise Refusal(error, 3) from None
+    except TimeoutError as error:
+        raise Refusal(f"{error}: it may hang, or need longer: --time-limit SECONDS", 3) from None
+    except ProcessLookupError:
+        raise Refusal("comparing took the process down: a crash in compiled code, or memory ran out", 3) from None
     from rich.console import Console
 
     from veriformer.report.comparison import show, text
@@ -109,6 +127,6 @@ def _compared(
 
 
 def _options(words: tuple[str, ...]) -> Mapping[str, object]:
-    from veriformer.cli.check import _claim
+    from veriformer.cli.check import claim_said
 
-    return dict(map(_claim, words))
+    return dict(map(claim_said, words))

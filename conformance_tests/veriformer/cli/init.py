@@ -31,7 +31,7 @@ def command(
     What can be found out by trying is filled in; the rest is marked `TODO`. Exit 0 where nothing is open, 4 where something is.
     """
     with refusals():
-        from veriformer.cli.check import _claim, _size
+        from veriformer.cli.check import claim_said, size_said
         from veriformer.prechecks import precheck
 
         precheck(target)
@@ -41,7 +41,7 @@ def command(
         from veriformer.targets import Target, origin_of
 
         torch.set_num_threads(1)
-        named = Target(text=target, role=role, claims=dict(map(_claim, claims)), sizes=dict(map(_size, sizes)))
+        named = Target(text=target, role=role, claims=dict(map(claim_said, claims)), sizes=dict(map(size_said, sizes)))
         origin, source = origin_of(named)
         file = (
             output

@@ -26,7 +26,7 @@ def command(*, target: str, role: str | None, claims: tuple[str, ...], sizes: tu
     understood. What was found is said on standard error, the function on standard output.
     """
     with refusals():
-        from veriformer.cli.check import _claim, _size
+        from veriformer.cli.check import claim_said, size_said
         from veriformer.prechecks import precheck
 
         precheck(target)
@@ -35,7 +35,7 @@ def command(*, target: str, role: str | None, claims: tuple[str, ...], sizes: tu
         from veriformer.targets import Target
 
         torch.set_num_threads(1)
-        named = Target(text=target, role=role, claims=dict(map(_claim, claims)), sizes=dict(map(_size, sizes)))
+        named = Target(text=target, role=role, claims=dict(map(claim_said, claims)), sizes=dict(map(size_said, sizes)))
         return max(_mapped(each.declaration) for each in named.load())
 
 

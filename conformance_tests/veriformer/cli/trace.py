@@ -60,20 +60,20 @@ def command(
             raise UsageError("--profile is the reference's: give it, or a TARGET")
         if target is not None:
             precheck(target)
-        from veriformer.cli.check import _claim, _size
+        from veriformer.cli.check import claim_said, size_said
         from veriformer.outcome import SubjectError
         from veriformer.tracing.following import follow, follow_profile
         from veriformer.tracing.words import split
 
         words = split(sentence, by=by or "")
-        said = dict(map(_size, sizes))
+        said = dict(map(size_said, sizes))
         try:
             if target is None:
                 traced = follow_profile(words, profile or "original-2017", number=seed, sizes=said)
             else:
                 from veriformer.targets import Target
 
-                found = Target(text=target, role=role, claims=dict(map(_claim, claims)), sizes=said).load()
+                found = Target(text=target, role=role, claims=dict(map(claim_said, claims)), sizes=said).load()
                 if len(found) != 1:
                     raise UsageError(f"{target} names {len(found)} subjects: trace takes one; say which")
                 traced = follow(words, found[0].declaration, number=seed)

@@ -1,41 +1,47 @@
 """What was typed, as the things themselves: two files of one name, with neighbours of one name, stay apart."""
 
 import contextlib
+import dataclasses
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from veriformer import importing
+from veriformer.adapters import libraries
 from veriformer.declaration import ATTRIBUTE, Declaration
 from veriformer.errors import UsageError
-from veriformer.targets import Target, _attribute, _file, _module
+from veriformer.targets import Target
 
 _MODULES: dict[str, Any] = {}
 """Files that were imported, by their full path, so that an example is looked for in the very module that OLD is from."""
 
 
 def loaded(text: str) -> Any:
-    """What ``file.py:name`` or ``package.module:name`` names; a built-in name stands for its one subject.
+    """What ``file.py:name`` or ``package.module:name`` names; a built-in name and ``library:Name`` stand for their one subject.
 
     Raises:
         UsageError: it names nothing, or several subjects.
         CannotLoad: it cannot be imported.
     """
-    if ":" not in text:
-        subjects = Target(text=text).load()
-        if len(subjects) != 1:
-            raise UsageError(f"{text} names {len(subjects)} subjects: compare takes one; say which")
-        return subjects[0].declaration
     where, _, name = text.rpartition(":")
+    if not where or libraries.known(where):
+        subjects = [each.declaration for each in Target(text=text).load()]
+        if len(subjects) != 1:
+            listed = ", ".join(repr(each.name) for each in subjects[:6])
+            raise UsageError(f"{text} names {len(subjects)} subjects: compare takes one; say which, such as {listed}")
+        return subjects[0]
     if not where.endswith(".py"):
-        return _attribute(_module(where), name, where)
+        return importing.attribute(importing.by_name(where), name, where)
     key = str(Path(where).resolve())
     if key not in _MODULES:
         with _apart(Path(where).resolve().parent):
-            _MODULES[key] = _file(Path(where))
-    return _attribute(_MODULES[key], name, where)
+            _MODULES[key] = importing.from_file(Path(where))
+    return importing.attribute(_MODULES[key], name, where)
 
 
 def beside(target: str, name: str) -> Any:
@@ -59,8 +65,6 @@ def _apart(folder: Path) -> Iterator[None]:
 
 def compiled_self(thing: Any) -> Any:
     """The same declaration, class or instance, compiled by ``torch.compile`` as soon as it is built."""
-    import torch
-
     if isinstance(thing, nn.Module):
         return torch.compile(thing)
     declaration = thing if isinstance(thing, Declaration) else getattr(thing, ATTRIBUTE, None)
@@ -73,9 +77,7 @@ def compiled_self(thing: Any) -> Any:
             return compiled, made[1]
         return torch.compile(made)
 
-    built.__signature__ = __import__("inspect").signature(build)  # type: ignore[attr-defined]  # it is called as the original is
+    built.__signature__ = inspect.signature(build)  # type: ignore[attr-defined]  # it is called as the original is
     if declaration is None:
         return built
-    import dataclasses
-
     return dataclasses.replace(declaration, build=built)

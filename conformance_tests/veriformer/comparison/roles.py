@@ -20,7 +20,7 @@ from veriformer.large_scores import enlarged
 from veriformer.outcome import NotChecked, SubjectError
 from veriformer.preflight import probe_case
 from veriformer.subjects import Instance, Subject
-from veriformer.targets import _Copies
+from veriformer.targets import Copies
 from veriformer.understanding import copied, weights_if_known
 from veriformer_reference.build import build
 from veriformer_spec.role import ATTENDING, CROSS_ATTENDING, MODELS, PARAMETRIC, Role
@@ -42,7 +42,7 @@ class Roles:
         self.role = str(old.role)
         self.notes: list[str] = []
         self.state_differences: list[str] = []
-        self.own = isinstance(old.build, _Copies) and isinstance(new.build, _Copies)
+        self.own = isinstance(old.build, Copies) and isinstance(new.build, Copies)
         claims = [name for name, value in old.claims.items() if name in new.claims and new.claims[name] != value]
         if claims:
             self.notes.append(f"the two claim otherwise: {', '.join(claims)}; OLD's claims say what is passed")
