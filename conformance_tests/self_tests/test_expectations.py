@@ -57,6 +57,15 @@ def test_a_failure_that_was_expected_is_no_violation(file: Callable[..., Path]) 
     assert "to be mended [https://example.org/1]" in verdict.reason
     assert verdict.evidence is not None
     assert result.exit_code == 0
+    assert result.diagnosis is None  # its reason is known: nothing is looked for
+
+
+def test_what_fails_besides_is_diagnosed(file: Callable[..., Path]) -> None:
+    """One known failure does not hide the name of another."""
+    other = "normalization.output-has-mean-0-variance-1"
+    result = veriformer.check(bad, only=[CLAUSE, other], budget="quick", expect_failures=file())
+    assert [each.status for each in result.verdicts] == [Status.EXPECTED_FAILURE, Status.FAIL]
+    assert result.diagnosis is not None
 
 
 def test_a_pass_that_was_not_expected_fails(file: Callable[..., Path]) -> None:

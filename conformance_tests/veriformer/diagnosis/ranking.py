@@ -20,6 +20,8 @@ _TABLES: "OrderedDict[object, dict[str, Answer | None]]" = OrderedDict()
 """What candidates answer, by ground and probe: the same for every subject of one role with the same claims and weights."""
 _MOST_TABLES = 256
 NO_NUMBER = torch.zeros(0)
+FAR = 1000.0
+"""Units of the specification's own rounding beyond which a candidate's need not be measured: no fault makes that so much larger."""
 _CALLED: dict[object, frozenset[str]] = {}
 """The functions of the reference that a correct run calls, by role, claims and probe."""
 
@@ -113,9 +115,7 @@ class Comparison:
         """Whether the subject equals the candidate at every probe, each asked in full."""
         return all(
             (answer := self.answer(candidate, probe, sure=True)) is not None
-            and apart(
-                self.theirs[probe.name], answer, self.dtype, functools.partial(self._envelope, candidate, probe)
-            ).equal
+            and self._apart(answer, candidate, probe).equal
             for probe in self.probes
         )
 
@@ -144,7 +144,20 @@ class Comparison:
         expected = self.answer(candidate, probe)
         if expected is None:
             return APART
-        return apart(self.theirs[probe.name], expected, self.dtype, functools.partial(self._envelope, candidate, probe))
+        if candidate is not CORRECT and self._speaks_alike(probe):
+            rough = self._apart(expected, CORRECT, probe)
+            if rough.units > FAR:
+                return rough
+        return self._apart(expected, candidate, probe)
+
+    def _speaks_alike(self, probe: Probe) -> bool:
+        """Whether a correct answer has the parts that the subject's has."""
+        correct = self.answer(CORRECT, probe)
+        return correct is not None and correct.keys() == self.theirs[probe.name].keys()
+
+    def _apart(self, expected: Answer, rounding: Candidate, probe: Probe) -> Distance:
+        """How far the subject's answer is from another, in the units of the candidate whose ``rounding`` explains a difference."""
+        return apart(self.theirs[probe.name], expected, self.dtype, functools.partial(self._envelope, rounding, probe))
 
     def _envelope(self, candidate: Candidate, probe: Probe) -> Mapping[str, float]:
         """How far the candidate's own answer moves when each operation rounds, by its parts."""
