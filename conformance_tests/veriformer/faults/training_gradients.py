@@ -6,11 +6,12 @@
 import torch
 
 from veriformer.faults.fault import Fault, Planted
-from veriformer_reference import attention, heads, residual
+from veriformer_reference import attention, heads, residual, rotary
 from veriformer_spec import training
 from veriformer_spec.role import Role
 
-softmax, weights, drop, merge = attention.softmax, attention.weights, residual.drop, heads.merge
+softmax, weights, average = attention.softmax, attention.weights, attention.average
+drop, merge, rotate = residual.drop, heads.merge, rotary.rotate
 
 STACKS = (
     Planted(role=Role.ENCODER, claims={"dropout": "on"}),
@@ -33,6 +34,43 @@ GRADIENT_DOUBLED = Fault(
     mend="y = x",
     patches=(("attention.softmax", _doubled),),
     planted=(Planted(role=Role.MULTI_HEAD_ATTENTION), Planted(role=Role.ENCODER), Planted(role=Role.MASKED_LM)),
+)
+
+
+def _averaged_without_gradients(shares, value):
+    return average(shares, value).detach()
+
+
+AVERAGES_WITHOUT_GRADIENTS = Fault(
+    id="averages-without-gradients",
+    sentence="Attention runs with gradients off: the values are right, and nothing that stands before it is trained.",
+    clauses=(training.GRADIENTS_ARE_THE_DERIVATIVE, training.EVERY_PARAMETER_GETS_A_GRADIENT),
+    source="experience",
+    written="@torch.no_grad()\ndef attention(q, k, v): ...",
+    mend="no_grad belongs to the caller, and a kernel needs a backward pass",
+    patches=(("attention.average", _averaged_without_gradients),),
+    planted=(
+        Planted(role=Role.ATTENTION),
+        Planted(role=Role.SELF_ATTENTION),
+        Planted(role=Role.MULTI_HEAD_ATTENTION),
+    ),
+)
+
+
+def _turned_without_gradients(x, positions, config):
+    return rotate(x, positions, config).detach()
+
+
+ROTARY_WITHOUT_GRADIENTS = Fault(
+    id="rotary-without-gradients",
+    sentence="Gradients are off for the turning too, and not for its tables alone: queries and keys are never trained.",
+    clauses=(training.GRADIENTS_ARE_THE_DERIVATIVE,),
+    source="https://github.com/huggingface/transformers/blob/main/src/transformers/models/llama/modeling_llama.py, where no_grad "
+    "stands above the tables",
+    written="@torch.no_grad()\ndef apply_rotary(q, k, cos, sin): ...",
+    mend="no_grad above what makes cos and sin, and above nothing else",
+    patches=(("rotary.rotate", _turned_without_gradients),),
+    planted=(Planted(role=Role.ROTARY_ENCODING),),
 )
 
 

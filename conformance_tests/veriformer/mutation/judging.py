@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,9 @@ from veriformer_spec.chapters import CLAUSES
 
 ONE_CASE = Effort(examples=1, shrink=False)
 """The first case of budget quick."""
+
+EAGER = 4
+"""Clauses of a subject that was declared for what a line is about, asked for each one of the others'."""
 
 PATIENCE = 120.0
 """Seconds without a verdict after which a mutant is said to hang."""
@@ -73,9 +77,11 @@ class History:
     def ordered(self, mutant: Mutant, pairs: Iterable[Pair]) -> list[Pair]:
         """The pairs that run the mutant's line, the most promising first.
 
-        Its own last killer, then its neighbours' killers; then the best clause of each subject, because a line often stands
-        for several claims of which a subject makes one; then the second best of each, and so on; the cheaper ones first.
+        Its own last killer, then its neighbours' killers; then subjects that were declared for what the line is about; then
+        the best clause of each subject, because a line often stands for several claims of which a subject makes one; then the
+        second best of each, and so on; the cheaper ones first.
         """
+        words = set(re.findall(r"\w+", mutant.before))
 
         def worth(pair: Pair) -> tuple[int, float]:
             return _promise(pair.clause, mutant), pair.seconds
@@ -89,7 +95,8 @@ class History:
         def key(pair: Pair) -> tuple[bool, int, int, int, float]:
             named = pair.subject, pair.clause
             new = self._last.get(mutant.id) != named
-            return new, -self._kills[mutant.target, *named], turns[pair], *worth(pair)
+            turn = turns[pair] // (EAGER if words & claimed(pair.subject) else 1)
+            return new, -self._kills[mutant.target, *named], turn, *worth(pair)
 
         return sorted(turns, key=key)
 
@@ -110,6 +117,12 @@ def _promise(clause: str, mutant: Mutant) -> int:
 
 _HOME: Final = {"rotary": "position", "relative": "position", "decoder": "stack"}
 """The specification's chapter, where the reference splits it."""
+
+
+@functools.cache
+def claimed(subject: str) -> frozenset[str]:
+    """The claims by which a subject is called, such as ``alignment``."""
+    return frozenset(re.findall(r"(\w+)=", subject)) - {"memory"}  # a word of every line about heads
 
 
 def _range(mutant: Mutant) -> range:

@@ -37,10 +37,12 @@ def _under_other_claims() -> tuple[Declaration, ...]:
         declared(Role.CAUSAL_LM, positions="relative", final_norm=True, cache=True),
         declared(Role.ENCODER_DECODER, positions="learned"),
         declared(Role.ENCODER_DECODER, cell="gru", tied=True, bias=False),
+        declared(Role.ENCODER_DECODER, cell="gru", padding_sides=("right", "left", "interior")),
         declared(Role.LOSS, smoothing="none"),
         declared(Role.ATTENTION_BIAS, direction="bidirectional"),
         declared(Role.MULTI_HEAD_ATTENTION, positions="alibi", memory="query"),
         declared(Role.MULTI_HEAD_ATTENTION, positions="relative", kv_heads="grouped", memory="query"),
+        declared(Role.MULTI_HEAD_ATTENTION, positions="alibi", kv_heads="grouped", memory="query"),
         declared(Role.ENCODER, entrance="projection", bias=False),
         declared(Role.ENCODER_DECODER, positions="sinusoidal", padding_sides=("right", "left", "interior")),
     )

@@ -113,7 +113,7 @@ def test_gradients_are_the_derivative(subject: Subject, case: Case) -> None:
         with derivative.mode(instance, training=case.seed % 2 == 1):
             point = derivative.Point(instance, inputs, case.seed + attempt)
             if not point.recorded:
-                raise NotChecked("the output records no gradient, though gradients are on")
+                raise _nothing_recorded(point)
             whole = point.compare(point.everything())
             if whole.agrees:
                 return
@@ -122,6 +122,16 @@ def test_gradients_are_the_derivative(subject: Subject, case: Case) -> None:
         if len(wrong) == derivative.ENOUGH:
             raise Violation(wrong[0][0], margin=wrong[0][1])
     raise Vacuous("the central difference cannot be told from rounding, or from a kink, at any point tried")
+
+
+def _nothing_recorded(point: derivative.Point) -> NotChecked | Violation:
+    """What it means that autograd saw nothing: of a module with parameters, another clause says so."""
+    if point.parameters or not point.leaves:
+        return NotChecked("the output records no gradient, though gradients are on")
+    return Violation(
+        "the output records no gradient towards the input, though gradients are on: nothing that stands before it can be trained "
+        "(no_grad? detach? a way through numpy?)"
+    )
 
 
 def _said(point: derivative.Point, whole: derivative.Comparison) -> tuple[str, str]:

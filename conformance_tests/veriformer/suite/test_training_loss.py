@@ -122,6 +122,23 @@ def test_the_loss_is_the_mean_over_real_tokens(subject: Subject, case: Case) -> 
 
 
 @checks(
+    training.LOSS_EQUALS_ITS_EQUATION,
+    sentence="dde009c1",
+    cases=cases(batch=(1, 1), q_len=(3, 5), vocab=(4, 11)),
+    most=8,
+)
+def test_one_real_token_has_a_mean_too(subject: Subject, case: Case) -> None:
+    """One row, one real target: alone, and with padding behind it."""
+    length = 2 if subject.claims["shifts"] else 1
+    whole = batch_of(subject, case, padded=False)
+    padded = dataclasses.replace(whole, lengths=(length,))
+    padded = dataclasses.replace(padded, targets=whole.targets.masked_fill(~padded.mask, whole.pad_id))
+    alone = dataclasses.replace(padded, logits=padded.logits[:, :length], targets=padded.targets[:, :length])
+    for batch in (alone, padded):
+        require_loss(built(subject, case, batch), batch, by_hand(subject, batch), "not the cost of the one real target")
+
+
+@checks(
     training.LABEL_SMOOTHING_EQUALS_ITS_EQUATION,
     sentence="a545129d",
     cases=cases(batch=(2, 3), q_len=(3, 5), vocab=(4, 11)),
