@@ -18,6 +18,7 @@ from veriformer.case import Case
 from veriformer.dropout import in_training
 from veriformer.inputs import Inputs, generator, normal
 from veriformer.outcome import NotChecked
+from veriformer.precision import Widening
 from veriformer.subjects import Instance
 from veriformer.weights import trainable
 
@@ -62,18 +63,23 @@ def mode(instance: Instance, *, training: bool) -> Iterator[None]:
 
 
 class Point:
-    """Where a derivative is taken: an instance and the inputs of one call, with the gradients there."""
+    """Where a derivative is taken: an instance and the inputs of one call, with the gradients there.
 
-    def __init__(self, instance: Instance, inputs: Inputs, seed: int) -> None:
+    Args:
+        widened: what the instance computes in float32 inside is computed in float64, so that differences are sharp.
+    """
+
+    def __init__(self, instance: Instance, inputs: Inputs, seed: int, *, widened: bool = False) -> None:
         self.instance = instance
         self.seed = seed
+        self.widened = widened
         self.inputs = inputs.requiring_gradients()
         distinct = self.inputs.tensors[: 1 if inputs.self_attending else None]
         self.parameters = [] if instance.module is None else trainable(instance.module)
         named = zip(calls.names_of_tensors(inputs), distinct, strict=False)
         self.leaves: dict[str, Tensor] = {name: each for name, each in named if each.requires_grad}
         self.leaves |= dict(self.parameters)
-        output = instance(self.inputs, grad=True)
+        output = self._called()
         self.weights = normal(tuple(output.shape), generator(seed + 1), output.dtype, output.device)
         self.recorded = bool(output.requires_grad)
         leaves = list(self.leaves.values())
@@ -90,6 +96,10 @@ class Point:
             for (name, leaf), gradient in zip(self.leaves.items(), found, strict=True)
         }
         self.scale = float(output.detach().abs().max()) * math.sqrt(output.numel())
+
+    def _called(self) -> Tensor:
+        with Widening() if self.widened else contextlib.nullcontext():
+            return self.instance(self.inputs, grad=True)
 
     def directions(self, names: list[str]) -> Directions:
         """A random direction for each of the named leaves."""
@@ -119,7 +129,7 @@ class Point:
         ]
         analytic = sum(float((gradient * towards).sum()) for gradient, towards, _ in parts)
         size = math.sqrt(sum(float(gradient.double().square().sum()) for gradient, _, _ in parts))
-        dtype = self.instance.subject.rounds_to
+        dtype = torch.float64 if self.widened else self.instance.subject.rounds_to
         eps = tolerance.roundoff(dtype)
         noise = (
             4
@@ -142,7 +152,7 @@ class Point:
             for (leaf, towards), own in zip(directions, before, strict=True):
                 leaf.copy_(own + step * towards)
         try:
-            return float((self.instance(self.inputs, grad=True).detach().double() * self.weights).sum())
+            return float((self._called().detach().double() * self.weights).sum())
         finally:
             with torch.no_grad():
                 for (leaf, _), own in zip(directions, before, strict=True):

@@ -107,20 +107,22 @@ def test_gradients_are_the_derivative(subject: Subject, case: Case) -> None:
     if subject.dtype is not torch.float64:
         raise NotChecked("differences are too coarse in anything but float64")
     instance = subject.instance(case)
-    wrong: list[tuple[str, str]] = []
-    for attempt in range(derivative.ATTEMPTS):
-        inputs = subject.inputs(dataclasses.replace(case, seed=case.seed + attempt))
-        with derivative.mode(instance, training=case.seed % 2 == 1):
-            point = derivative.Point(instance, inputs, case.seed + attempt)
-            if not point.recorded:
-                raise _nothing_recorded(point)
-            whole = point.compare(point.everything())
-            if whole.agrees:
-                return
-            if whole.informative:
-                wrong.append(_said(point, whole))
-        if len(wrong) == derivative.ENOUGH:
-            raise Violation(wrong[0][0], margin=wrong[0][1])
+    rounded = subject.rounds_to is not torch.float64
+    for widened in (False, True) if rounded else (False,):
+        wrong: list[tuple[str, str]] = []
+        for attempt in range(derivative.ATTEMPTS):
+            inputs = subject.inputs(dataclasses.replace(case, seed=case.seed + attempt))
+            with derivative.mode(instance, training=case.seed % 2 == 1):
+                point = derivative.Point(instance, inputs, case.seed + attempt, widened=widened)
+                if not point.recorded:
+                    raise _nothing_recorded(point)
+                whole = point.compare(point.everything())
+                if whole.agrees:
+                    return
+                if whole.informative:
+                    wrong.append(_said(point, whole))
+            if len(wrong) == derivative.ENOUGH:
+                raise Violation(wrong[0][0], margin=wrong[0][1])
     raise Vacuous("the central difference cannot be told from rounding, or from a kink, at any point tried")
 
 
