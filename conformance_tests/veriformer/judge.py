@@ -23,6 +23,7 @@ from veriformer.process_state import restored
 from veriformer.property import Property
 from veriformer.request import EXAMPLES
 from veriformer.result import WITNESS_NOT_CHECKED
+from veriformer.same_draws import from_the_seed_alone
 from veriformer.subjects import Subject
 from veriformer.verdict import CaseEvidence, Picture, Status, Verdict
 from veriformer_spec.clause import Clause
@@ -266,7 +267,8 @@ def _search(test: Callable[[Case], None], cases: SearchStrategy[Case], examples:
     def case_taken(case: Case) -> None:
         test(case)
 
-    hypothesis.seed(effort.seed)(configured(hypothesis.given(cases)(case_taken)))()
+    with from_the_seed_alone():
+        hypothesis.seed(effort.seed)(configured(hypothesis.given(cases)(case_taken)))()
 
 
 def _seed(one: Property, effort: Effort, again: int) -> int:

@@ -27,6 +27,7 @@ def _under_other_claims() -> tuple[Declaration, ...]:
         declared(Role.ATTENTION, causal=True, sliding_window=True, alignment="start"),
         declared(Role.ATTENTION, scale=0.3),
         declared(Role.LAYER_NORM, computes_in="float32"),
+        declared(Role.ROTARY_ENCODING, rotary_scaling=3.0),
         declared(Role.RMS_NORM, gain="one-plus-weight"),
         declared(Role.MULTI_HEAD_ATTENTION, positions="relative", memory="query", query_key_norm="layer"),
         declared(Role.MULTI_HEAD_ATTENTION, positions="relative", memory="query", causal=True),
