@@ -26,6 +26,8 @@ def _under_other_claims() -> tuple[Declaration, ...]:
         declared(Role.ATTENTION, causal=True, sliding_window=True, soft_cap=2.0),
         declared(Role.ATTENTION, causal=True, sliding_window=True, alignment="start"),
         declared(Role.ATTENTION, scale=0.3),
+        declared(Role.ATTENTION, scale=2),
+        declared(Role.MULTI_HEAD_ATTENTION, scale="folded"),
         declared(Role.LAYER_NORM, computes_in="float32"),
         declared(Role.ROTARY_ENCODING, rotary_scaling=3.0),
         declared(Role.RMS_NORM, gain="one-plus-weight"),
@@ -46,4 +48,5 @@ def _under_other_claims() -> tuple[Declaration, ...]:
         declared(Role.MULTI_HEAD_ATTENTION, positions="alibi", kv_heads="grouped", memory="query"),
         declared(Role.ENCODER, entrance="projection", bias=False),
         declared(Role.ENCODER_DECODER, positions="sinusoidal", padding_sides=("right", "left", "interior")),
+        declared(Role.ENCODER_DECODER, positions="rotary", padding_sides=("right", "left", "interior")),
     )
