@@ -83,7 +83,10 @@ def _equalled_by(name: str) -> list[str]:
     from veriformer.faults.catalogue import FAULTS
 
     return [
-        f"{build} of {fault.id}" for fault in FAULTS.values() for build, equal in fault.same_as.items() if equal == name
+        f"{build} of {fault.id}"
+        for fault in FAULTS.values()
+        for build, equal in fault.same_as.items()
+        if name in equal.split(" and ")
     ]
 
 

@@ -15,7 +15,7 @@ from veriformer.dropout import in_training
 from veriformer.inputs import Inputs, generator, normal
 from veriformer.outcome import SubjectError
 from veriformer.subjects import Subject
-from veriformer_spec.role import MODELS
+from veriformer_spec.role import MODELS, Role
 
 
 def probes_of(
@@ -37,6 +37,10 @@ def probes_of(
         beside = Probe("gradients beside a row of padding", lambda side: _beside(side, *empty), open_rows=True)
         found.append(beside)
     found.append(Probe("repeated calls", lambda side: _repeated(side, plain)))
+    if subject.role in MODELS:
+        found.append(Probe("no tokens", lambda side: _of_nothing(side, plain)))
+    if subject.role is Role.TOKEN_EMBEDDING:
+        found.append(Probe("gradients of every word", lambda side: _gradients(side, _every_word(plain))))
     if subject.claims.get("dropout") is not None and subject.declaration.has_module:
         found += [
             Probe(
@@ -73,6 +77,22 @@ def _gradients(side: Side, inputs: Inputs, keep: Tensor | None = None) -> dict[s
         towards = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True, retain_graph=True)
         found |= {f"towards {index}": each for index, each in enumerate(towards)}
     return found | dict(side.gradients(loss))
+
+
+def _every_word(inputs: Inputs) -> Inputs:
+    """A call with the first ids there are, that of padding too, where no mask says that it is none."""
+    (ids,) = inputs.tensors
+    first = torch.arange(ids.numel(), device=ids.device).reshape(ids.shape) % inputs.vocab
+    return dataclasses.replace(inputs, tensors=(first,))
+
+
+def _of_nothing(side: Side, inputs: Inputs) -> dict[str, Tensor]:
+    """Of a sequence without tokens: an exception and an empty answer are both as promised."""
+    try:
+        output = side.instance(side.given(inputs).taking(torch.arange(0)))
+    except SubjectError:
+        return {"answers": torch.zeros(1)}
+    return {"output": output} if output.numel() else {"answers": torch.zeros(1)}
 
 
 def _beside(side: Side, inputs: Inputs, keep: Tensor | None) -> dict[str, Tensor]:

@@ -18,6 +18,8 @@ from veriformer.faults.same_as import READ
 from veriformer.preflight import prepared
 from veriformer.subjects import Subject
 from veriformer.verdict import Diagnosis
+from veriformer_spec import normalization
+from veriformer_spec.chapters import CLAUSES
 from veriformer_spec.role import Role
 
 OUTCOMES = ("named", "subset", "not exact", "equal", "unnamed", "guess", "claim", "wrong", "elsewhere", "doubted")
@@ -25,8 +27,13 @@ OUTCOMES = ("named", "subset", "not exact", "equal", "unnamed", "guess", "claim"
 to the specification wherever it was asked; without a name; guessed from clauses; another legal claim that it equals;
 exactly named as what it is not; equal, as it shows on other devices or in narrower dtypes alone; and, of builds of which somebody
 only read that they are the same as something planted, not confirmed to be."""
-_ELSEWHERE = frozenset({"device", "numerics"})
-"""Chapters whose clauses run on other devices and in other dtypes than the diagnosis."""
+_ELSEWHERE = frozenset(
+    {
+        normalization.HALVES_ARE_NORMALISED_IN_FLOAT32.id,
+        *(each for each in CLAUSES if each.startswith(("device.", "numerics."))),
+    }
+)
+"""Clauses that run on other devices, or in other dtypes, than the diagnosis."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,16 +61,16 @@ def of_catalogue(ids: Sequence[str], role: str = "") -> list[Trial]:
                 place = f"{declaration.role} {sorted(declaration.claims.items(), key=str)}"
                 name = declaration.name if not fault.foreign else f"{fault.id}: {declaration.name}"
                 read = declaration.name in READ.get(fault.id, {})
-                found.append((place, Trial(name, frozenset({truth}), functools.partial(_itself, declaration), read)))
+                found.append((place, Trial(name, truth, functools.partial(_itself, declaration), read)))
     return [trial for _, trial in sorted(found, key=lambda each: each[0])]
 
 
-def _with_truth(fault: Fault) -> Iterator[tuple[Declaration, str]]:
-    """The fault's subjects, each with what it equals, where that is catalogued."""
+def _with_truth(fault: Fault) -> Iterator[tuple[Declaration, frozenset[str]]]:
+    """The fault's subjects, each with what it equals, where that is catalogued: one entry, or two at once."""
     for declaration in fault.subjects():
         truth = fault.id if not fault.foreign else fault.same_as.get(declaration.name)
         if truth is not None:
-            yield declaration, truth
+            yield declaration, frozenset(truth.split(" and "))
 
 
 def _itself(declaration: Declaration) -> Declaration:
@@ -151,7 +158,7 @@ def outcome(trial: Trial, diagnosis: Diagnosis) -> str:
     """One of ``OUTCOMES``."""
     found = _outcome(trial, diagnosis)
     clauses = [clause for each in trial.truth if each in FAULTS for clause in FAULTS[each].clauses]
-    if found == "equal" and clauses and {clause.chapter for clause in clauses} <= _ELSEWHERE:
+    if found == "equal" and clauses and {clause.id for clause in clauses} <= _ELSEWHERE:
         return "elsewhere"
     return "doubted" if trial.read and found not in ("named", "wrong") else found
 
