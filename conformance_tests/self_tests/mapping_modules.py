@@ -151,3 +151,41 @@ class Tied(nn.Module):
     def forward(self, x):
         q, v = (p(x).unflatten(-1, (self.h, -1)).transpose(1, 2) for p in (self.a, self.b))
         return self.c((torch.softmax(q @ q.mT / math.sqrt(q.shape[-1]), -1) @ v).transpose(1, 2).flatten(2))
+
+
+class Bare(nn.Module):
+    """A language model of tensors alone, none of them in a module that says what it is; what goes in is every matrix's first axis."""
+
+    def __init__(self, d, h, f, layers, vocab, longest, *, axes):
+        super().__init__()
+        self.h, self.axes = h, axes
+        self.words, self.places = (nn.Parameter(torch.randn(rows, d)) for rows in (vocab, longest))
+        self.blocks = nn.ModuleList(nn.Module() for _ in range(layers))
+        self.top = nn.LayerNorm(d)
+        parts, joined = ((3, h, d // h), (h, d // h)) if axes else ((3 * d,), (d,))
+        for each in self.blocks:
+            each.i, each.i0 = nn.Parameter(torch.randn(d, *parts)), nn.Parameter(torch.randn(*parts))
+            each.o, each.o0 = nn.Parameter(torch.randn(*joined, d)), nn.Parameter(torch.randn(d))
+            each.w1, each.b1 = nn.Parameter(torch.randn(d, f)), nn.Parameter(torch.randn(f))
+            each.w2, each.b2 = nn.Parameter(torch.randn(f, d)), nn.Parameter(torch.randn(d))
+            each.n1, each.n2 = nn.LayerNorm(d), nn.LayerNorm(d)
+
+    def forward(self, ids, mask=None):
+        x = torch.nn.functional.embedding(ids, self.words) + self.places[: ids.shape[1]]
+        seen = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
+        seen = seen if mask is None else seen & mask[:, None, None]
+        for each in self.blocks:
+            q, k, v = torch.einsum("btd,dpc->pbtc", each.n1(x), each.i.flatten(2) if self.axes else self.cut(each.i))
+            q, k, v = (
+                (one + bias).unflatten(-1, (self.h, -1)).transpose(1, 2)
+                for one, bias in zip((q, k, v), each.i0.reshape(3, -1), strict=True)
+            )
+            scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~seen, torch.finfo(x.dtype).min)
+            read = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+            x = x + read @ each.o.reshape(read.shape[-1], -1) + each.o0
+            x = x + torch.relu(each.n2(x) @ each.w1 + each.b1) @ each.w2 + each.b2
+        return self.top(x) @ self.words.mT
+
+    @staticmethod
+    def cut(matrix):
+        return matrix.unflatten(-1, (3, -1))

@@ -4,6 +4,7 @@
 # The modules that are understood here have no types.
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,12 @@ def fused(order: str) -> Build:
     return lambda c: self_attention(modules.Fused(c.d_model, c.heads, order))
 
 
+def bare(config: Config, *, axes: bool) -> nn.Module:
+    """A whole model that nothing but its shapes tells anything about."""
+    sizes = config.d_model, config.heads, config.d_ff, config.layers, config.vocab, config.max_len
+    return modules.Bare(*sizes, axes=axes)
+
+
 GROUPED: dict[str, object] = {
     "norm": "pre", "normalization": "rms", "activation": "swiglu", "bias": False, "eps": 1e-6, "kv_heads": "grouped",
 }  # fmt: skip
@@ -97,6 +104,14 @@ UNDERSTOOD: dict[str, tuple[str, Build, dict[str, object]]] = {
         ),
         {},
     ),
+    **{
+        f"bare tensors, {'with axes for parts and heads' if axes else 'flat'}": (
+            "causal-lm",
+            functools.partial(bare, axes=axes),
+            {"norm": "pre", "positions": "learned", "tied": True},
+        )
+        for axes in (False, True)
+    },
     "torch encoder": (
         "encoder",
         lambda c: plain(
@@ -125,7 +140,7 @@ def difference_elsewhere(subject: Subject, found: Understood, weights: Callable[
     from veriformer.preflight import probe_case
 
     case = probe_case(subject, head_sizes=(2, 8))
-    layers = 3 if subject.role in ("encoder", "decoder") else 1
+    layers = 3 if subject.role in ("encoder", "decoder", "causal-lm") else 1
     case = dataclasses.replace(case, d_ff=14, layers=layers, kv_heads=1 if case.kv_heads < case.heads else 2)
     instance, inputs = subject.instance(case), subject.inputs(case)
     variant = Variant(role=subject.role, config=instance.config)

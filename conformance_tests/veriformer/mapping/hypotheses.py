@@ -14,11 +14,15 @@ from veriformer.mapping.matching import DEAD
 from veriformer.mapping.symmetric import Choice, Hypothesis, Places, choices
 from veriformer.mapping.tensors import IN_OUT, OUT_IN, Held, Reading, held
 
-MOST = 96
+MOST = 192
 """Hypotheses about one module, at most."""
 MOST_FILLS = 24
 """Of which so many with one way of reading."""
+FILLS_FOR_A_WAY = 4
+"""Fills that are tried of one way of reading before the next way is begun."""
 
+_Way = tuple[Reading, str]
+"""How a parameter is read, and what it is filled with."""
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -107,20 +111,57 @@ def _fill_key(each: Held) -> object:
 def _joint(
     parameters: Sequence[Held], possible: Mapping[str, list[Choice]], partners: Mapping[str, str]
 ) -> Iterator[Hypothesis]:
-    ways: dict[object, list[tuple[Reading, str]]] = {}
+    options: dict[object, list[_Way]] = {}
     for each in parameters:
-        ways.setdefault(_read_key(each), list(dict.fromkeys((one.reading, one.fill) for one in possible[each.name])))
-    for way in _changes(ways):
-        fills: dict[object, list[Choice]] = {}
-        for each in parameters:
-            fitting = [one for one in possible[each.name] if (one.reading, one.fill) == way[_read_key(each)]]
-            fills.setdefault(_fill_key(each), fitting)
-        for fill in itertools.islice(_changes(fills), MOST_FILLS):
-            chosen = {each.name: fill[_fill_key(each)] for each in parameters}
-            for name, partner in partners.items():
-                if chosen[name].base == chosen[partner].base:
-                    chosen[name] = replace(chosen[name], inner=chosen[partner].inner)
-            yield chosen
+        options.setdefault(_read_key(each), list(dict.fromkeys((one.reading, one.fill) for one in possible[each.name])))
+    ways = list(itertools.islice(_ways(options), MOST))
+    begun = {index: _filled(way, parameters, possible, partners) for index, way in enumerate(ways)}
+    # a way's other fills wait for the first ones of the next ways: neither is looked at to its end before the other is begun
+    for step in range(len(ways) * FILLS_FOR_A_WAY + MOST_FILLS):
+        for index in [index for index in begun if step >= index * FILLS_FOR_A_WAY]:
+            hypothesis = next(begun[index], None)
+            if hypothesis is None:
+                del begun[index]
+            else:
+                yield hypothesis
+
+
+def _filled(
+    way: Mapping[object, _Way],
+    parameters: Sequence[Held],
+    possible: Mapping[str, list[Choice]],
+    partners: Mapping[str, str],
+) -> Iterator[Hypothesis]:
+    """Every way to fill what is read in one way."""
+    fills: dict[object, list[Choice]] = {}
+    for each in parameters:
+        fitting = [one for one in possible[each.name] if (one.reading, one.fill) == way[_read_key(each)]]
+        fills.setdefault(_fill_key(each), fitting)
+    for fill in itertools.islice(_changes(fills), MOST_FILLS):
+        chosen = {each.name: fill[_fill_key(each)] for each in parameters}
+        for name, partner in partners.items():
+            if chosen[name].base == chosen[partner].base:
+                chosen[name] = replace(chosen[name], inner=chosen[partner].inner)
+        yield chosen
+
+
+def _ways(options: Mapping[object, Sequence[_Way]]) -> Iterator[dict[object, _Way]]:
+    """Both conventions for all matrices, what goes in last and what goes in first, each with every table there may be; then any mixture."""
+    first = {key: values[0] for key, values in options.items()}
+    inwards = {
+        key: next((each for each in values if each[0].columns[:1] == (0,) and each[1] == values[0][1]), values[0])
+        for key, values in options.items()
+    }
+    seen: list[dict[object, _Way]] = []
+    for convention in (first, inwards):
+        tables = [(key, each) for key, values in options.items() for each in values if each[1] == "equal-rows"]
+        for way in (convention, *({**convention, key: each} for key, each in tables)):
+            if way not in seen:
+                seen.append(way)
+                yield way
+    for way in _changes(options):
+        if way not in seen:
+            yield way
 
 
 def _changes(options: Mapping[_Key, Sequence[_Value]]) -> Iterator[dict[_Key, _Value]]:

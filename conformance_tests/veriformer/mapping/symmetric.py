@@ -194,9 +194,11 @@ def choices(each: Held, known: Places) -> list[Choice]:
         for reading in readings(shape, set(known.matrices) | {columns for _, columns in known.tables | known.biases}):
             rows, columns = reading.of(torch.empty(shape, device="meta")).shape
             found += _matrix_choices(each, reading, rows, columns, known)
-    base = known.base(count, known.vectors) if known.vectors and not found else 0
+    # biases of a fused projection may have an axis for its parts, and one for its heads: like a table of so many rows
+    rows = len(shape) == 2 or any(one.fill != "equal-rows" for one in found)
+    base = known.base(count, known.vectors) if known.vectors and not (found and rows) else 0
     if base and not (isinstance(each.owner, nn.Linear) and not each.is_vector):
-        found.append(Choice(WHOLE, "vector", base))
+        found.insert(0, Choice(WHOLE, "vector", base))
     return found
 
 
