@@ -15,10 +15,11 @@ def _one_thread() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Many tests write a ``mine.py``; what one of them has imported must not answer the next one's import."""
+    """Many tests write a ``mine.py``; what one of them has imported, or put on the path, must not answer the next one's import."""
     known = set(sys.modules)
     yield
     written = str(tmp_path_factory.getbasetemp())
+    sys.path[:] = [folder for folder in sys.path if not folder.startswith(written)]
     for name in set(sys.modules) - known:
         if str(getattr(sys.modules[name], "__file__", None)).startswith(written):
             del sys.modules[name]
