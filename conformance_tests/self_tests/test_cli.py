@@ -271,8 +271,16 @@ def test_faults(capsys: pytest.CaptureFixture[str]) -> None:
 
 def command(*arguments: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "veriformer", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "veriformer", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=_interruptible,  # noqa: PLW1509  # it sets what a signal does, and nothing else
     )
+
+
+def _interruptible() -> None:
+    """What a shell starts in the background ignores interrupts, and so would the command that is tested."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_help_does_not_import_torch() -> None:
