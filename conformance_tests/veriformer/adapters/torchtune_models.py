@@ -4,6 +4,7 @@ What the adapter translates: a mask is of queries and keys, and the builder's ow
 padding comes with the triangle and the positions; caches are buffers on the module, and each step passes the rows of its mask.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,9 +19,17 @@ from torchtune.models.phi3 import phi3
 from torchtune.models.qwen2 import qwen2
 from torchtune.modules.common_utils import delete_kv_caches, disable_kv_cache
 
-from veriformer.declaration import Declaration, Steps
+from veriformer.declaration import Declaration, Fixed, Steps
 from veriformer_spec.config import Config, validated
 from veriformer_spec.role import Role
+
+
+def windowed_gemma2(config: Config) -> Any:
+    """The first layer alone, which has the window: of more, every other one sees everything, which no claim can say."""
+    capped = config.soft_cap or 50.0
+    return gemma2(
+        **sizes(config), head_dim=config.d_head, hidden_capping_value=capped, sliding_window_size=config.window
+    )
 
 
 def sizes(config: Config) -> dict[str, Any]:
@@ -148,11 +157,9 @@ def subjects() -> Mapping[str, Declaration]:
     add("gemma", lambda config: gemma(**sizes(config), head_dim=config.d_head), {**GEMMA, **grouped})
     add(
         "gemma2",
-        lambda config: gemma2(
-            **sizes(config), head_dim=config.d_head, hidden_capping_value=config.soft_cap or 50.0,
-            sliding_window_size=config.window,
-        ),
+        windowed_gemma2,
         {**GEMMA, **grouped, "soft_cap": 2.0, "sliding_window": True, "padding_sides": ("right", "left")},
-        beyond="norms after the sublayers too, a window in every other layer, capped states before the head",
-    )  # fmt: skip
+        beyond="norms after the sublayers too, capped states before the head",
+    )
+    found["gemma2"] = dataclasses.replace(found["gemma2"], sizes=Fixed(layers=1).sizes)
     return found
