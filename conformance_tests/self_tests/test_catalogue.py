@@ -39,7 +39,7 @@ def test_every_fault_says_what_it_is(fault: Fault) -> None:
     assert fault.written != fault.mend
     builds = [each.name for each in fault.foreign_subjects()]
     assert set(fault.same_as) <= set(builds)
-    for equal in itertools.chain.from_iterable(each.split(" and ") for each in fault.same_as.values()):
+    for equal in itertools.chain.from_iterable(map(fault.equals, fault.same_as)):
         name, is_claim, _ = equal.partition("=")
         assert name in CLAIMS if is_claim else FAULTS[equal].patches
 

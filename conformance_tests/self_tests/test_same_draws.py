@@ -46,7 +46,5 @@ def test_what_hypothesis_knows_is_there_again_afterwards() -> None:
 
 def test_a_version_that_keeps_no_constants_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is patched where there is nothing to patch."""
-    monkeypatch.setitem(same_draws._KEPT, "CONSTANTS_CACHE", None)
-    kept = providers.CONSTANTS_CACHE
-    with same_draws.from_the_seed_alone():
-        assert providers.CONSTANTS_CACHE is kept
+    monkeypatch.setattr(same_draws, "_private", object())
+    assert same_draws._ours() == {}

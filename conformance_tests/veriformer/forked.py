@@ -59,12 +59,14 @@ def answer(work: Callable[[], Answer], *, within: float | None = None) -> Answer
         )  # "may deadlock": the child takes no lock that a thread could hold
         child = os.fork()
     if child == 0:
-        os.close(read)
-        os.setpgid(0, 0)  # what it starts ends with it
-        _die_with_parent()
-        with os.fdopen(write, "wb") as pipe:
-            pipe.write(pickle.dumps(_outcome(work)))
-        os._exit(0)
+        try:
+            os.close(read)
+            os.setpgid(0, 0)  # what it starts ends with it
+            _die_with_parent()
+            with os.fdopen(write, "wb") as pipe:
+                pipe.write(pickle.dumps(_outcome(work)))
+        finally:
+            os._exit(0)  # whatever goes wrong here: the caller's code must not go on twice
     os.close(write)
     try:
         said = _read_all(read, within)

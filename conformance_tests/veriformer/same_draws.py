@@ -11,23 +11,25 @@ from typing import Any
 
 from hypothesis.internal.conjecture import providers
 
-_PLACES = ("_get_local_constants", "_local_constants", "CONSTANTS_CACHE")
 _private: Any = providers
 """No public setting turns it off; a version of Hypothesis that keeps its constants elsewhere is left as it is."""
-_KEPT: dict[str, Any] = {name: getattr(_private, name, None) for name in _PLACES}
-_OURS: dict[str, Any] = {}
+
+
+def _ours() -> dict[str, Any]:
+    """What stands in the place of what Hypothesis knows: no constants, and a cache that has seen none."""
+    try:
+        nothing, cache = type(_private._local_constants)(), type(_private.CONSTANTS_CACHE)(1024)  # noqa: SLF001
+    except AttributeError:
+        return {}
+    return {"_get_local_constants": lambda: nothing, "CONSTANTS_CACHE": cache}
+
+
+_OURS = _ours()
 
 
 @contextlib.contextmanager
 def from_the_seed_alone() -> Iterator[None]:
     """While active, Hypothesis knows the constants that it brings along, and no others."""
-    if any(each is None for each in _KEPT.values()):
-        yield
-        return
-    if not _OURS:
-        nothing = type(_KEPT["_local_constants"])()
-        cache = type(_KEPT["CONSTANTS_CACHE"])(1024)
-        _OURS.update({"_get_local_constants": lambda: nothing, "CONSTANTS_CACHE": cache})
     before = {name: getattr(_private, name) for name in _OURS}
     for name, each in _OURS.items():
         setattr(_private, name, each)

@@ -195,6 +195,21 @@ class Target:
         subject = self._found(importing.attribute(module, name, where), self.text, module)
         return [dataclasses.replace(subject, declaration=dataclasses.replace(subject.declaration, name=name))]
 
+    def one(self, wanted_by: str) -> Found:
+        """The one subject that it names.
+
+        Raises:
+            UsageError: it names several; or as ``load``.
+            CannotLoad: it cannot be imported.
+        """
+        subjects = self.load()
+        if len(subjects) != 1:
+            listed = ", ".join(repr(each.declaration.name) for each in subjects[:6])
+            raise UsageError(
+                f"{self.text} names {len(subjects)} subjects: {wanted_by} takes one; say which, such as {listed}"
+            )
+        return subjects[0]
+
     def _place(self) -> tuple[ModuleType, str, str]:
         """The module, the name in it, and where the module was looked for."""
         where, _, name = self.text.rpartition(":")

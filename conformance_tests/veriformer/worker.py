@@ -105,21 +105,21 @@ def _judge_subject(found: Found, request: Request, start: Position, emit: Emit) 
     subject.observe_case = lambda _: None
     new = [each for each in verdicts if entry_for(expected, each.clause, found.declaration.name) is None]
     unknown = any(each.status in WRONG for each in new)
-    emit(_diagnosed(start.subject, subject, verdicts, diagnosing=request.diagnose and unknown, request=request))
+    emit(_diagnosed(start.subject, subject, verdicts, unknown=unknown, request=request))
 
 
 def _diagnosed(
-    index: int, subject: Subject, verdicts: Sequence[Verdict], *, diagnosing: bool, request: Request
+    index: int, subject: Subject, verdicts: Sequence[Verdict], *, unknown: bool, request: Request
 ) -> Diagnosed:
     """What the failures look like, and what could have been missed; where that stumbles, it says so and hides no verdict.
 
     Args:
-        diagnosing: something fails that nobody expected; of what is known, the reason is known too.
+        unknown: something fails that nobody expected; of what is known, the reason is known too.
     """
     if not request.diagnose:
         return Diagnosed(subject=index)
     diagnosis: Diagnosis | None = None
-    if diagnosing:
+    if unknown:
         try:
             # the catalogue and all it needs: not loaded for those who are right
             from veriformer.diagnosis import diagnose

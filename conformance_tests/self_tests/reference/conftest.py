@@ -26,7 +26,7 @@ def _agree(got: Tensor, expected: Tensor) -> None:
 
 
 @pytest.fixture
-def agree() -> Callable[[Tensor, Tensor], None]:
+def assert_agree() -> Callable[[Tensor, Tensor], None]:
     """Assert that two float64 tensors are equal up to rounding."""
     return _agree
 

@@ -39,13 +39,13 @@ def test_scale_factor(d_head: int, claimed: str | float, expected: float) -> Non
     assert isinstance(factor, float)
 
 
-def test_golden_weights(agree: Agree) -> None:
+def test_golden_weights(assert_agree: Agree) -> None:
     """Scores ln 1 and ln 3 give weights 1/4 and 3/4, and values 4 and 8 average to 1 + 6 = 7."""
     scores = attention.scores(column(1), column(0, LN_3), 1.0)
     weights = attention.weights(scores, None)
-    agree(scores, torch.tensor([[0.0, LN_3]], dtype=torch.float64))
-    agree(weights, torch.tensor([[0.25, 0.75]], dtype=torch.float64))
-    agree(attention.average(weights, column(4, 8)), column(7))
+    assert_agree(scores, torch.tensor([[0.0, LN_3]], dtype=torch.float64))
+    assert_agree(weights, torch.tensor([[0.25, 0.75]], dtype=torch.float64))
+    assert_agree(attention.average(weights, column(4, 8)), column(7))
 
 
 @pytest.mark.parametrize(
@@ -59,25 +59,25 @@ def test_golden_weights(agree: Agree) -> None:
         (1.5, 27.0),
     ],
 )
-def test_golden_scale(agree: Agree, scale: str | float, expected: float) -> None:
+def test_golden_scale(assert_agree: Agree, scale: str | float, expected: float) -> None:
     """The scale multiplies the scores before the softmax."""
     query = torch.ones(1, 4, dtype=torch.float64)
     key = torch.stack((torch.zeros(4, dtype=torch.float64), torch.full((4,), LN_3 / 2, dtype=torch.float64)))
-    agree(attention.attention(query, key, column(0, 28), scale=scale), column(expected))
+    assert_agree(attention.attention(query, key, column(0, 28), scale=scale), column(expected))
 
 
-def test_golden_mask(agree: Agree) -> None:
+def test_golden_mask(assert_agree: Agree) -> None:
     """Of scores ln 1, ln 3, ln 5, hiding the last leaves 1/4 and 3/4, hiding the first leaves 3/8 and 5/8."""
     scores = torch.tensor([[0.0, LN_3, math.log(5)]] * 2, dtype=torch.float64)
     mask = torch.tensor([[True, True, False], [False, True, True]])
     expected = torch.tensor([[1 / 4, 3 / 4, 0], [0, 3 / 8, 5 / 8]], dtype=torch.float64)
-    agree(attention.weights(scores, mask), expected)
+    assert_agree(attention.weights(scores, mask), expected)
 
 
 @pytest.mark.parametrize("scale", ["inverse-root", 0.3])
 @pytest.mark.parametrize("mask_shape", [(2, 3, 5, 7), (1, 1, 1, 7), (5, 7), None])
 def test_equals_scaled_dot_product_attention(
-    agree: Agree, draw: Draw, scale: str | float, mask_shape: tuple[int, ...] | None
+    assert_agree: Agree, draw: Draw, scale: str | float, mask_shape: tuple[int, ...] | None
 ) -> None:
     """PyTorch's own function agrees, whatever the mask broadcasts along."""
     query, key, value = draw(2, 3, 5, 4), draw(2, 3, 7, 4), draw(2, 3, 7, 6)
@@ -88,40 +88,40 @@ def test_equals_scaled_dot_product_attention(
     expected = functional.scaled_dot_product_attention(
         query, key, value, mask, scale=None if scale == "inverse-root" else float(scale)
     )
-    agree(attention.attention(query, key, value, mask, scale=scale), expected)
+    assert_agree(attention.attention(query, key, value, mask, scale=scale), expected)
 
 
-def test_causal_equals_scaled_dot_product_attention(agree: Agree, draw: Draw) -> None:
+def test_causal_equals_scaled_dot_product_attention(assert_agree: Agree, draw: Draw) -> None:
     """As many queries as keys: causal is what torch calls is_causal."""
     query, key, value = draw(2, 5, 4), draw(2, 5, 4), draw(2, 5, 4)
     expected = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-    agree(attention.attention(query, key, value, causal=True), expected)
+    assert_agree(attention.attention(query, key, value, causal=True), expected)
 
 
-def test_last_queries_of_a_longer_sequence(agree: Agree, draw: Draw) -> None:
+def test_last_queries_of_a_longer_sequence(assert_agree: Agree, draw: Draw) -> None:
     """Fewer queries than keys are the last ones: they return the last rows of the whole."""
     query, key, value = draw(2, 5, 4), draw(2, 5, 4), draw(2, 5, 4)
     whole = attention.attention(query, key, value, causal=True)
-    agree(attention.attention(query[:, 3:], key, value, causal=True), whole[:, 3:])
+    assert_agree(attention.attention(query[:, 3:], key, value, causal=True), whole[:, 3:])
 
 
-def test_causal_and_mask_combine(agree: Agree, draw: Draw) -> None:
+def test_causal_and_mask_combine(assert_agree: Agree, draw: Draw) -> None:
     """A key is seen only where the causal mask and the mask passed both allow it."""
     query, key, value = draw(2, 5, 4), draw(2, 5, 4), draw(2, 5, 4)
     mask = torch.tensor([True, True, False, True, True])[None, None, :]
     both = mask & torch.ones(5, 5, dtype=torch.bool).tril()
     expected = attention.attention(query, key, value, both)
-    agree(attention.attention(query, key, value, mask, causal=True), expected)
+    assert_agree(attention.attention(query, key, value, mask, causal=True), expected)
 
 
-def test_large_scores(agree: Agree) -> None:
+def test_large_scores(assert_agree: Agree) -> None:
     """Scores of 1e6 and 1e6 + ln 3 still give weights 1/4 and 3/4: the maximum is subtracted."""
     # 1e6 + ln 3 is itself rounded, by up to 2^-34: the expected weight is that of the rounded difference.
     high = 1e6 + LN_3
     odds = math.exp(high - 1e6)
     scores = torch.tensor([[1e6, high]], dtype=torch.float64)
     expected = torch.tensor([[1 / (1 + odds), odds / (1 + odds)]], dtype=torch.float64)
-    agree(attention.weights(scores, None), expected)
+    assert_agree(attention.weights(scores, None), expected)
 
 
 def nothing_visible_to_one(draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -132,16 +132,16 @@ def nothing_visible_to_one(draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return query, key, value, mask
 
 
-def test_nothing_visible_gives_zeros(agree: Agree, draw: Draw) -> None:
+def test_nothing_visible_gives_zeros(assert_agree: Agree, draw: Draw) -> None:
     """The query that sees nothing returns zeros; the others what they return alone."""
     query, key, value, mask = nothing_visible_to_one(draw)
     got = attention.attention(query, key, value, mask)
     unmasked = attention.attention(query, key, value)
-    agree(got[:, 1], torch.zeros(1, 4, dtype=torch.float64))
-    agree(got[:, [0, 2]], unmasked[:, [0, 2]])
+    assert_agree(got[:, 1], torch.zeros(1, 4, dtype=torch.float64))
+    assert_agree(got[:, [0, 2]], unmasked[:, [0, 2]])
 
 
-def test_nothing_visible_keeps_gradients_finite(agree: Agree, draw: Draw) -> None:
+def test_nothing_visible_keeps_gradients_finite(assert_agree: Agree, draw: Draw) -> None:
     """Gradients are finite, none reaches the blind query, and the others' are what they are without it."""
     query, key, value, mask = nothing_visible_to_one(draw)
     with torch.autograd.set_detect_anomaly(True):  # no NaN even on the way
@@ -151,10 +151,10 @@ def test_nothing_visible_keeps_gradients_finite(agree: Agree, draw: Draw) -> Non
     attention.attention(seeing, key_alone, value_alone).square().sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     gradients = [each.grad for each in (query, key, value, seeing, key_alone, value_alone)]
     of_query, of_key, of_value, of_seeing, of_key_alone, of_value_alone = [g for g in gradients if g is not None]
-    agree(of_query[:, 1], torch.zeros(1, 4, dtype=torch.float64))
-    agree(of_query[:, [0, 2]], of_seeing)
-    agree(of_key, of_key_alone)
-    agree(of_value, of_value_alone)
+    assert_agree(of_query[:, 1], torch.zeros(1, 4, dtype=torch.float64))
+    assert_agree(of_query[:, [0, 2]], of_seeing)
+    assert_agree(of_key, of_key_alone)
+    assert_agree(of_value, of_value_alone)
 
 
 @pytest.mark.parametrize("claims", [{}, {"scale": "none"}, {"scale": 0.5}, {"causal": True}])

@@ -55,7 +55,7 @@ def read(
 @pytest.mark.parametrize("claims", CLAIMS)
 @pytest.mark.parametrize("positions", POSITIONS)
 def test_chunks_equal_the_full_pass(
-    agree: Callable[[Tensor, Tensor], None], positions: str, claims: str, padding: str
+    assert_agree: Callable[[Tensor, Tensor], None], positions: str, claims: str, padding: str
 ) -> None:
     """One by one, all at once, and in between, at every real token."""
     own = built(positions=positions, **CLAIMS[claims])
@@ -65,20 +65,20 @@ def test_chunks_equal_the_full_pass(
     with veriformer_reference.checked(padding == "left"):  # the checks cost ten times the arithmetic
         whole = own(IDS, mask)
         for chunks in ([1] * 9, [9], [4, 2, 3]):
-            agree(read(own, IDS, mask, chunks)[0][real], whole[real])
+            assert_agree(read(own, IDS, mask, chunks)[0][real], whole[real])
 
 
-def test_without_a_mask_the_past_stays_as_it_was(agree: Callable[[Tensor, Tensor], None]) -> None:
+def test_without_a_mask_the_past_stays_as_it_was(assert_agree: Callable[[Tensor, Tensor], None]) -> None:
     """Padding that was told once need not be told again."""
     own = built(positions="rotary")
     mask = torch.tensor([[False, True, True]] * 3)
     _, state = read(own, IDS[:, :3], mask, [3])
     told, _ = cache.step(own, IDS[:, 3:4], torch.cat((mask, torch.ones(3, 1, dtype=torch.bool)), dim=1), state)
     untold, _ = cache.step(own, IDS[:, 3:4], None, state)
-    agree(untold, told)
+    assert_agree(untold, told)
 
 
-def test_a_step_leaves_the_cache_as_it_was(agree: Callable[[Tensor, Tensor], None]) -> None:
+def test_a_step_leaves_the_cache_as_it_was(assert_agree: Callable[[Tensor, Tensor], None]) -> None:
     """Two runs that go on from one cache do not meet; a copy need be no copy."""
     own = built(positions="learned", norm="pre")
     _, state = read(own, IDS[:, :4], None, [4])
@@ -88,10 +88,10 @@ def test_a_step_leaves_the_cache_as_it_was(agree: Callable[[Tensor, Tensor], Non
     again, _ = cache.step(own, IDS[:, 4:6], None, state)
     assert torch.equal(first, again)
     assert all(torch.equal(old, layer.keys) for old, layer in zip(before, state.layers, strict=True))
-    agree(first, own(IDS[:, :6])[:, 4:])
+    assert_agree(first, own(IDS[:, :6])[:, 4:])
 
 
-def test_reordering(agree: Callable[[Tensor, Tensor], None]) -> None:
+def test_reordering(assert_agree: Callable[[Tensor, Tensor], None]) -> None:
     """Rows may be exchanged, doubled and dropped; their padding goes with them."""
     own = built(positions="rotary")
     mask = torch.tensor([[False, True, True, True], [True] * 4, [True, False, True, True]])
@@ -99,4 +99,4 @@ def test_reordering(agree: Callable[[Tensor, Tensor], None]) -> None:
     _, state = read(own, IDS[:, :4], mask, [4])
     went_on, _ = cache.step(own, IDS[:, 4:][rows], None, cache.reorder(own, state, rows))
     whole = own(IDS[rows], torch.cat((mask, torch.ones(3, 5, dtype=torch.bool)), dim=1)[rows])
-    agree(went_on, whole[:, 4:])
+    assert_agree(went_on, whole[:, 4:])

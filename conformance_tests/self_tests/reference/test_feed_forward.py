@@ -36,19 +36,19 @@ GATED_BY = {"reglu": "relu", "geglu": "gelu", "geglu-tanh": "gelu-tanh", "swiglu
         ("silu", -math.log(3), -0.25 * math.log(3)),
     ],
 )
-def test_golden_activations(agree: Agree, name: str, x: float, expected: float) -> None:
+def test_golden_activations(assert_agree: Agree, name: str, x: float, expected: float) -> None:
     """Each nonlinearity at a point where its value is known."""
-    agree(
+    assert_agree(
         feed_forward.activate(name, torch.tensor([x], dtype=torch.float64)),
         torch.tensor([expected], dtype=torch.float64),
     )
 
 
 @pytest.mark.parametrize("name", TORCH)
-def test_activations_equal_torch(agree: Agree, name: str) -> None:
+def test_activations_equal_torch(assert_agree: Agree, name: str) -> None:
     """PyTorch's own nonlinearity agrees from -8 to 8."""
     x = torch.linspace(-8, 8, 101, dtype=torch.float64)
-    agree(feed_forward.activate(name, x), TORCH[name](x))
+    assert_agree(feed_forward.activate(name, x), TORCH[name](x))
 
 
 def test_an_unknown_activation_raises() -> None:
@@ -57,13 +57,13 @@ def test_an_unknown_activation_raises() -> None:
         feed_forward.activate("swiglu", torch.zeros(1))
 
 
-def test_golden_gate(agree: Agree) -> None:
+def test_golden_gate(assert_agree: Agree) -> None:
     """The gate is activated, the hidden features are not: relu(-1, 2) by (5, -7) is (0, -14)."""
     gate, hidden = torch.tensor([[-1.0, 2.0], [5.0, -7.0]], dtype=torch.float64)
-    agree(feed_forward.gate("reglu", gate, hidden), torch.tensor([0.0, -14.0], dtype=torch.float64))
+    assert_agree(feed_forward.gate("reglu", gate, hidden), torch.tensor([0.0, -14.0], dtype=torch.float64))
 
 
-def test_golden_network(agree: Agree) -> None:
+def test_golden_network(assert_agree: Agree) -> None:
     """max(0, x W1 + b1) W2 + b2 of one feature through two: 3 -> (3·1 - 1, 3·(-1) + 1) = (2, -2) -> (2, 0) -> 2·5 + 4 = 14."""
     network = feed_forward.FeedForward(Config(d_model=1, d_ff=2)).double()
     values = {
@@ -73,12 +73,12 @@ def test_golden_network(agree: Agree) -> None:
         "output.bias": [4.0],
     }
     network.load_state_dict({name: torch.tensor(each, dtype=torch.float64) for name, each in values.items()})
-    agree(network(torch.tensor([[[3.0]]], dtype=torch.float64)), torch.tensor([[[14.0]]], dtype=torch.float64))
+    assert_agree(network(torch.tensor([[[3.0]]], dtype=torch.float64)), torch.tensor([[[14.0]]], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("activation", CLAIMS["activation"].values)
 @pytest.mark.parametrize("bias", [True, False])
-def test_equals_torch(agree: Agree, draw: Draw, activation: str, bias: bool) -> None:
+def test_equals_torch(assert_agree: Agree, draw: Draw, activation: str, bias: bool) -> None:
     """Composed of F.linear and torch's activations, every claimed network agrees."""
     network = feed_forward.FeedForward(Config(activation=activation, bias=bias)).double()
     x = draw(2, 5, 24)
@@ -87,7 +87,7 @@ def test_equals_torch(agree: Agree, draw: Draw, activation: str, bias: bool) -> 
         inside = TORCH[activation](hidden)
     else:
         inside = TORCH[GATED_BY[activation]](functional.linear(x, network.gate.weight, network.gate.bias)) * hidden
-    agree(network(x), functional.linear(inside, network.output.weight, network.output.bias))
+    assert_agree(network(x), functional.linear(inside, network.output.weight, network.output.bias))
 
 
 def test_parameter_names() -> None:

@@ -21,23 +21,23 @@ def module(config: Config) -> heads.MultiHeadAttention:
     return heads.MultiHeadAttention(config).double()
 
 
-def test_golden_projection(agree: Agree) -> None:
+def test_golden_projection(assert_agree: Agree) -> None:
     """One row of the weight for each feature that comes out: (1, 2) by rows (3, 4), (5, 6), (7, 8) is 11, 17, 23."""
     x = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
     weight = torch.tensor([[3.0, 4.0], [5.0, 6.0], [7.0, 8.0]], dtype=torch.float64)
     bias = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
     plain = torch.tensor([[11.0, 17.0, 23.0]], dtype=torch.float64)
-    agree(heads.project(x, weight, None), plain)
-    agree(heads.project(x, weight, bias), plain + bias)
+    assert_agree(heads.project(x, weight, None), plain)
+    assert_agree(heads.project(x, weight, bias), plain + bias)
 
 
-def test_golden_projection_back(agree: Agree) -> None:
+def test_golden_projection_back(assert_agree: Agree) -> None:
     """(1, 2, 3) by rows (1, 0, 1), (0, 2, 0) is 4, 4."""
     x = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64)
     weight = torch.tensor([[1.0, 0.0, 1.0], [0.0, 2.0, 0.0]], dtype=torch.float64)
     plain = torch.tensor([[4.0, 4.0]], dtype=torch.float64)
-    agree(heads.project_back(x, weight, None), plain)
-    agree(heads.project_back(x, weight, torch.ones(2, dtype=torch.float64)), plain + 1)
+    assert_agree(heads.project_back(x, weight, None), plain)
+    assert_agree(heads.project_back(x, weight, torch.ones(2, dtype=torch.float64)), plain + 1)
 
 
 def test_golden_split() -> None:
@@ -59,18 +59,18 @@ def test_golden_share() -> None:
     assert heads.share(key, 2).flatten().tolist() == [10, 20]
 
 
-def test_grouped_heads_equal_a_loop(agree: Agree, draw: Draw) -> None:
+def test_grouped_heads_equal_a_loop(assert_agree: Agree, draw: Draw) -> None:
     """Query head i attends to key/value head i // 3, one head at a time."""
     query, key, value = draw(2, 6, 5, 4), draw(2, 2, 7, 4), draw(2, 2, 7, 3)
     mask = draw(2, 6, 5, 7) > 0
     mask[..., 0] = True
     one_by_one = [attention.attention(query[:, i], key[:, i // 3], value[:, i // 3], mask[:, i]) for i in range(6)]
-    agree(heads.attend(query, key, value, mask), torch.stack(one_by_one, dim=1))
+    assert_agree(heads.attend(query, key, value, mask), torch.stack(one_by_one, dim=1))
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("causal", [True, False])
-def test_equals_torch(agree: Agree, draw: Draw, bias: bool, causal: bool) -> None:
+def test_equals_torch(assert_agree: Agree, draw: Draw, bias: bool, causal: bool) -> None:
     """nn.MultiheadAttention with the same weights agrees, with a padding mask, between two sequences."""
     own = module(Config(bias=bias, causal=causal))
     theirs = nn.MultiheadAttention(24, 4, bias=bias, batch_first=True, dtype=torch.float64)
@@ -85,12 +85,12 @@ def test_equals_torch(agree: Agree, draw: Draw, bias: bool, causal: bool) -> Non
     real = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
     hidden_future = torch.ones(5, 5, dtype=torch.bool).triu(1) if causal else None  # torch: True hides
     expected, _ = theirs(query, memory, memory, key_padding_mask=~real, attn_mask=hidden_future)
-    agree(own(query, memory, real[:, None, None, :]), expected)
+    assert_agree(own(query, memory, real[:, None, None, :]), expected)
 
 
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 @pytest.mark.parametrize("scale", ["inverse-root", "none", "folded", "unspecified", 0.2])
-def test_equals_the_sum_over_heads(agree: Agree, draw: Draw, kv_heads: int, scale: str | float) -> None:
+def test_equals_the_sum_over_heads(assert_agree: Agree, draw: Draw, kv_heads: int, scale: str | float) -> None:
     """The sum over heads of softmax(Qᵢ Kᵢᵀ · scale) Vᵢ Wᴼᵢ, written with slices and exponentials alone."""
     config = Config(kv_heads=kv_heads, scale=scale)
     own = module(config)
@@ -110,18 +110,18 @@ def test_equals_the_sum_over_heads(agree: Agree, draw: Draw, kv_heads: int, scal
         odds = (torch.einsum("bqd,bkd->bqk", q[..., mine], k[..., lent]) * factor).exp()
         weights = odds / odds.sum(-1, keepdim=True)
         expected = expected + weights @ v[..., lent] @ state["output.weight"][:, mine].T
-    agree(own(query, memory), expected)
+    assert_agree(own(query, memory), expected)
 
 
-def test_memory_claim(agree: Agree, draw: Draw) -> None:
+def test_memory_claim(assert_agree: Agree, draw: Draw) -> None:
     """Where self-attention is claimed, keys and values come from the query input whatever the memory holds."""
     own, itself = module(Config()), module(Config(memory="query"))
     query, memory = draw(2, 5, 24), draw(2, 5, 24)
-    agree(itself(query, memory), own(query, query))
+    assert_agree(itself(query, memory), own(query, query))
     assert not torch.allclose(own(query, memory), own(query, query))
 
 
-def test_nothing_visible_gives_the_output_bias(agree: Agree, draw: Draw) -> None:
+def test_nothing_visible_gives_the_output_bias(assert_agree: Agree, draw: Draw) -> None:
     """A query that sees nothing gets zeros from every head, so the projection's bias; gradients stay finite."""
     own = module(Config())
     x = draw(2, 5, 24).requires_grad_()
@@ -129,9 +129,9 @@ def test_nothing_visible_gives_the_output_bias(agree: Agree, draw: Draw) -> None
     mask[0, :, 3] = False
     got = own(x, x, mask)
     assert own.output.bias is not None
-    agree(got[0, 3], own.output.bias)
+    assert_agree(got[0, 3], own.output.bias)
     others = [0, 1, 2, 4]
-    agree(got[0, others], own(x, x)[0, others])
+    assert_agree(got[0, others], own(x, x)[0, others])
     got.square().sum().backward()
     assert x.grad is not None
     assert x.grad.isfinite().all()

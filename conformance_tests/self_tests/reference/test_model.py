@@ -28,13 +28,13 @@ def lm(**claims: Any) -> model.CausalLM:
 @pytest.mark.parametrize("sliding_window", [False, True])
 @pytest.mark.parametrize("positions", ["none", "sinusoidal", "learned", "rotary", "alibi", "relative"])
 @pytest.mark.parametrize("marks", ["xxx..", "..xxx", "x.x.x"])
-def test_padding_anywhere(agree: Agree, norm: str, sliding_window: bool, positions: str, marks: str) -> None:
+def test_padding_anywhere(assert_agree: Agree, norm: str, sliding_window: bool, positions: str, marks: str) -> None:
     """Real tokens get what they get without the padding: wherever it stands, and over a window of two."""
     own = lm(norm=norm, positions=positions, sliding_window=sliding_window, window=2)
     real = torch.tensor([[mark == "x" for mark in marks], [True] * 5])
     got = own(torch.where(real, IDS, 0), real)
-    agree(got[:1, real[0]], own(IDS[:1, real[0]]))
-    agree(got[1:], own(IDS[1:]))
+    assert_agree(got[:1, real[0]], own(IDS[:1, real[0]]))
+    assert_agree(got[1:], own(IDS[1:]))
 
 
 def test_positions_count_real_tokens() -> None:
@@ -43,10 +43,10 @@ def test_positions_count_real_tokens() -> None:
     assert position.real_positions(real).tolist() == [[0, 1, 2, 3], [0, 0, 2, 1]]
 
 
-def test_the_table_ends(agree: Agree) -> None:
+def test_the_table_ends(assert_agree: Agree) -> None:
     """The longest length works, with and without a mask, and one more raises."""
     own = lm(positions="learned", max_len=5)
-    agree(own(IDS), own(IDS, torch.ones_like(IDS, dtype=torch.bool)))
+    assert_agree(own(IDS), own(IDS, torch.ones_like(IDS, dtype=torch.bool)))
     longer = torch.ones(1, 6, dtype=torch.long)
     with pytest.raises(ValueError, match="max_len"):
         own(longer)
@@ -58,7 +58,7 @@ def test_the_table_ends(agree: Agree) -> None:
 @pytest.mark.parametrize("head_bias", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("head_scale", ["none", "inverse-root-d_model"])
-def test_head(draw: Draw, agree: Agree, activation: str, head_bias: bool, tied: bool, head_scale: str) -> None:
+def test_head(draw: Draw, assert_agree: Agree, activation: str, head_bias: bool, tied: bool, head_scale: str) -> None:
     """Scale, linear map, ungated activation, norm, output; each where it is claimed."""
     own = lm(activation=activation, head_bias=head_bias, tied=tied, head_scale=head_scale, head="transform")
     head = own.head
@@ -71,12 +71,12 @@ def test_head(draw: Draw, agree: Agree, activation: str, head_bias: bool, tied: 
     weight = own.embedding.table if tied else own.head.get_parameter("output.weight")
     normal: Any = head.norm
     expected = functional.linear(normal(activated), weight, head.bias)
-    agree(model.logits(x, own.embedding, head, own.config), expected)
+    assert_agree(model.logits(x, own.embedding, head, own.config), expected)
     plain = lm()
-    agree(model.transform(x, plain.head, plain.config), x)
+    assert_agree(model.transform(x, plain.head, plain.config), x)
 
 
-def test_a_tie_survives_a_copy(agree: Agree) -> None:
+def test_a_tie_survives_a_copy(assert_agree: Agree) -> None:
     """There is one tensor, so nothing can come apart; an encoder-decoder has one for all three."""
     own = copy.deepcopy(build(Role.ENCODER_DECODER, Config(tied=True)))
     assert isinstance(own, model.EncoderDecoder)
@@ -122,25 +122,25 @@ def test_dropout_falls_on_the_sum_of_embeddings_and_positions(draw: Draw, traini
         assert (zeros > 50) == (drops and training)
 
 
-def test_a_row_of_padding_is_finite_and_alone(agree: Agree) -> None:
+def test_a_row_of_padding_is_finite_and_alone(assert_agree: Agree) -> None:
     """Heads return zeros where nothing is visible, and the other row does not notice."""
     own = model.EncoderDecoder(Config()).double().eval()
     source_real = torch.tensor([[True] * 5, [False] * 5])
     got = own(IDS, IDS, source_real)
     assert got.isfinite().all()
-    agree(got[:1], own(IDS[:1], IDS[:1]))
+    assert_agree(got[:1], own(IDS[:1], IDS[:1]))
     got.sum().backward()
     assert all(each.grad is not None and each.grad.isfinite().all() for each in own.parameters())
 
 
-def test_layers_pass_positions_on(draw: Draw, agree: Agree) -> None:
+def test_layers_pass_positions_on(draw: Draw, assert_agree: Agree) -> None:
     """A layer told its positions turns by them; told none, by the index."""
     config = Config(positions="rotary")
     layer = stack.EncoderLayer(config).double()
     own = heads.MultiHeadAttention(config).double()
     x = draw(2, 5, 24)
     index = torch.arange(5)[None]
-    agree(layer(x, None, index), layer(x))
-    agree(layer(x, None, index + 3), layer(x))
-    agree(own(x, x, None, index), own(x, x))
+    assert_agree(layer(x, None, index), layer(x))
+    assert_agree(layer(x, None, index + 3), layer(x))
+    assert_agree(own(x, x, None, index), own(x, x))
     assert not torch.allclose(layer(x, None, 2 * index), layer(x))

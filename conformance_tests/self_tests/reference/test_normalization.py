@@ -19,34 +19,34 @@ def token(*features: float) -> Tensor:
     return torch.tensor([features], dtype=torch.float64)
 
 
-def test_golden_statistics(agree: Agree) -> None:
+def test_golden_statistics(assert_agree: Agree) -> None:
     """Of 1 and 7: mean 4, mean square (1 + 49)/2 = 25, variance ((-3)² + 3²)/2 = 9, not 18."""
     x = token(1, 7)
-    agree(normalization.mean(x), token(4))
-    agree(normalization.mean_square(x), token(25))
-    agree(normalization.variance(x), token(9))
-    agree(normalization.root(token(9), 16), token(5))  # sqrt(9 + 16), not sqrt(9) + 16
+    assert_agree(normalization.mean(x), token(4))
+    assert_agree(normalization.mean_square(x), token(25))
+    assert_agree(normalization.variance(x), token(9))
+    assert_agree(normalization.root(token(9), 16), token(5))  # sqrt(9 + 16), not sqrt(9) + 16
 
 
-def test_golden_layer_norm(agree: Agree) -> None:
+def test_golden_layer_norm(assert_agree: Agree) -> None:
     """Of 1 and 7: deviations -3 and 3; by sqrt(9) with eps 0, by sqrt(9 + 16) with eps 16."""
-    agree(normalization.standardise(token(1, 7), 0.0), token(-1, 1))
-    agree(normalization.standardise(token(1, 7), 16.0), token(-0.6, 0.6))
+    assert_agree(normalization.standardise(token(1, 7), 0.0), token(-1, 1))
+    assert_agree(normalization.standardise(token(1, 7), 16.0), token(-0.6, 0.6))
 
 
-def test_golden_rms_norm(agree: Agree) -> None:
+def test_golden_rms_norm(assert_agree: Agree) -> None:
     """Of 1 and 7: by sqrt(25) with eps 0, by sqrt(25 + 11) with eps 11; no mean subtracted."""
-    agree(normalization.divide_by_root_mean_square(token(1, 7), 0.0), token(1 / 5, 7 / 5))
-    agree(normalization.divide_by_root_mean_square(token(1, 7), 11.0), token(1 / 6, 7 / 6))
+    assert_agree(normalization.divide_by_root_mean_square(token(1, 7), 0.0), token(1 / 5, 7 / 5))
+    assert_agree(normalization.divide_by_root_mean_square(token(1, 7), 11.0), token(1 / 6, 7 / 6))
 
 
-def test_golden_gain_and_shift(agree: Agree) -> None:
+def test_golden_gain_and_shift(assert_agree: Agree) -> None:
     """(1, 2) by w = (3, 5) is (3, 10), by 1 + w is (4, 12); plus (1, 1)."""
     x, w = token(1, 2), torch.tensor([3.0, 5.0], dtype=torch.float64)
-    agree(normalization.apply_gain(x, w, "weight"), token(3, 10))
-    agree(normalization.apply_gain(x, w, "one-plus-weight"), token(4, 12))
-    agree(normalization.apply_shift(x, torch.ones(2, dtype=torch.float64)), token(2, 3))
-    agree(normalization.apply_shift(x, None), x)
+    assert_agree(normalization.apply_gain(x, w, "weight"), token(3, 10))
+    assert_agree(normalization.apply_gain(x, w, "one-plus-weight"), token(4, 12))
+    assert_agree(normalization.apply_shift(x, torch.ones(2, dtype=torch.float64)), token(2, 3))
+    assert_agree(normalization.apply_shift(x, None), x)
 
 
 def randomised(norm: torch.nn.Module, draw: Draw) -> torch.nn.Module:
@@ -61,34 +61,36 @@ def randomised(norm: torch.nn.Module, draw: Draw) -> torch.nn.Module:
 @pytest.mark.parametrize("eps", [1e-5, 0.5])
 @pytest.mark.parametrize("gain", ["weight", "one-plus-weight"])
 @pytest.mark.parametrize("norm_bias", [True, False])
-def test_layer_norm_equals_torch(agree: Agree, draw: Draw, eps: float, gain: str, norm_bias: bool) -> None:
+def test_layer_norm_equals_torch(assert_agree: Agree, draw: Draw, eps: float, gain: str, norm_bias: bool) -> None:
     """F.layer_norm agrees for every eps, gain and shift."""
     norm = normalization.LayerNorm(Config(eps=eps, gain=gain, norm_bias=norm_bias))
     randomised(norm, draw)
     x = draw(2, 5, 24)
     weight = norm.gain + 1 if gain == "one-plus-weight" else norm.gain
-    agree(norm(x), functional.layer_norm(x, (24,), weight, norm.shift, eps))
+    assert_agree(norm(x), functional.layer_norm(x, (24,), weight, norm.shift, eps))
 
 
 @pytest.mark.parametrize("eps", [1e-5, 0.5])
 @pytest.mark.parametrize("gain", ["weight", "one-plus-weight"])
-def test_rms_norm_equals_torch(agree: Agree, draw: Draw, eps: float, gain: str) -> None:
+def test_rms_norm_equals_torch(assert_agree: Agree, draw: Draw, eps: float, gain: str) -> None:
     """F.rms_norm agrees for every eps and gain."""
     norm = normalization.RMSNorm(Config(eps=eps, gain=gain))
     randomised(norm, draw)
     x = draw(2, 5, 24)
     weight = norm.gain + 1 if gain == "one-plus-weight" else norm.gain
-    agree(norm(x), functional.rms_norm(x, (24,), weight, eps))
+    assert_agree(norm(x), functional.rms_norm(x, (24,), weight, eps))
 
 
 @pytest.mark.parametrize("kind", [normalization.LayerNorm, normalization.RMSNorm])
 @pytest.mark.parametrize("gain", ["weight", "one-plus-weight"])
-def test_initial_gain_multiplies_by_one(agree: Agree, draw: Draw, kind: type[torch.nn.Module], gain: str) -> None:
+def test_initial_gain_multiplies_by_one(
+    assert_agree: Agree, draw: Draw, kind: type[torch.nn.Module], gain: str
+) -> None:
     """A fresh norm stretches and shifts nothing, however its gain is written."""
     x = draw(2, 5, 24)
     fresh = kind(Config(gain=gain, eps=0.0)).double()
     expected = functional.layer_norm(x, (24,), eps=0) if kind is normalization.LayerNorm else None
-    agree(fresh(x), functional.rms_norm(x, (24,), eps=0) if expected is None else expected)
+    assert_agree(fresh(x), functional.rms_norm(x, (24,), eps=0) if expected is None else expected)
 
 
 @pytest.mark.parametrize("kind", [normalization.LayerNorm, normalization.RMSNorm])

@@ -43,18 +43,18 @@ def ported(own: recurrence.GatedRecurrentUnit, inputs: int, *, bias: bool, rever
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_reading_equals_torch_gru(
-    draw: Callable[..., Tensor], agree: Callable[[Tensor, Tensor], None], bias: bool
+    draw: Callable[..., Tensor], assert_agree: Callable[[Tensor, Tensor], None], bias: bool
 ) -> None:
     """With the same weights the states of both directions are those of ``torch.nn.GRU(bidirectional=True)``."""
     ours = [recurrence.GatedRecurrentUnit(5, 4, bias=bias).double() for _ in range(2)]
     theirs = nn.GRU(5, 4, bias=bias, batch_first=True, bidirectional=True).double()
     theirs.load_state_dict(ported(ours[0], 5, bias=bias) | ported(ours[1], 5, bias=bias, reverse=True))
     tokens = draw(3, 7, 5)
-    agree(recurrence.both_ways(tokens, torch.ones(3, 7, dtype=torch.bool), *ours), theirs(tokens)[0])
+    assert_agree(recurrence.both_ways(tokens, torch.ones(3, 7, dtype=torch.bool), *ours), theirs(tokens)[0])
 
 
 def test_padded_reading_equals_torch_on_the_real_tokens(
-    draw: Callable[..., Tensor], agree: Callable[[Tensor, Tensor], None]
+    draw: Callable[..., Tensor], assert_agree: Callable[[Tensor, Tensor], None]
 ) -> None:
     """Wherever padding stands, each real token has the states of the sequence without it."""
     ours = [recurrence.GatedRecurrentUnit(5, 4, bias=True).double() for _ in range(2)]
@@ -64,7 +64,7 @@ def test_padded_reading_equals_torch_on_the_real_tokens(
     for mask in ([1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1]):
         real = torch.tensor([mask], dtype=torch.bool)
         got = recurrence.both_ways(tokens, real, *ours)
-        agree(got[real], theirs(tokens[:, real[0]])[0][0])
+        assert_agree(got[real], theirs(tokens[:, real[0]])[0][0])
 
 
 def test_additive_attention_by_hand() -> None:
@@ -90,19 +90,19 @@ def test_additive_attention_hides_and_returns_zeros() -> None:
 
 
 def test_teacher_forced_equals_step_by_step(
-    model: recurrence.RecurrentEncoderDecoder, agree: Callable[[Tensor, Tensor], None]
+    model: recurrence.RecurrentEncoderDecoder, assert_agree: Callable[[Tensor, Tensor], None]
 ) -> None:
     """Cutting the target changes nothing before the cut."""
     whole = model(SOURCE, TARGET)
     assert whole.shape == (2, 3, 11)
     assert model(SOURCE, TARGET[:, :0]).shape == (2, 0, 11)
     for length in (1, 2):
-        agree(model(SOURCE, TARGET[:, :length]), whole[:, :length])
+        assert_agree(model(SOURCE, TARGET[:, :length]), whole[:, :length])
 
 
 @pytest.mark.parametrize("side", ["left", "right", "interior"])
 def test_padding_changes_nothing(
-    model: recurrence.RecurrentEncoderDecoder, agree: Callable[[Tensor, Tensor], None], side: str
+    model: recurrence.RecurrentEncoderDecoder, assert_agree: Callable[[Tensor, Tensor], None], side: str
 ) -> None:
     """Padding in the source and in the target leaves the logits at real tokens as they are."""
     real = {"left": [0, 0, 1, 1, 1, 1], "right": [1, 1, 1, 1, 0, 0], "interior": [1, 0, 1, 1, 0, 1]}[side]
@@ -113,7 +113,7 @@ def test_padding_changes_nothing(
     words = torch.tensor([[1, 2, 3, 4], [4, 5, 6, 7]])[:, : int(target_mask[0].sum())]
     target[target_mask] = words.flatten()
     padded = model(source, target, source_mask, target_mask)
-    agree(padded[target_mask].reshape(2, -1, 11), model(SOURCE, words))
+    assert_agree(padded[target_mask].reshape(2, -1, 11), model(SOURCE, words))
 
 
 def test_tied_tables_are_one() -> None:

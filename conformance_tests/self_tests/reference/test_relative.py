@@ -28,11 +28,11 @@ def test_slopes_of_another_number() -> None:
     assert relative.slopes(3) == [2.0**-4, 2.0**-8, 2.0**-2]
 
 
-def test_alibi(agree: Agree) -> None:
+def test_alibi(assert_agree: Agree) -> None:
     """Two queries at the end of three keys; the distance either way."""
     got = build(Role.ATTENTION_BIAS, Config(heads=2))(2, 3)
     distance = torch.tensor([[1.0, 0.0, 1.0], [2.0, 1.0, 0.0]], dtype=torch.float64)
-    agree(got, torch.stack((-distance / 16, -distance / 256)))
+    assert_agree(got, torch.stack((-distance / 16, -distance / 256)))
 
 
 @pytest.mark.parametrize(

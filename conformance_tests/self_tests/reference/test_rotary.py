@@ -37,18 +37,20 @@ def complex_turn(x: Tensor, positions: Tensor, pairing: str, base: float) -> Ten
 
 @pytest.mark.parametrize("pairing", PAIRINGS)
 @pytest.mark.parametrize("scaling", [1.0, 4.0])
-def test_equals_a_multiplication_of_complex_numbers(draw: Draw, agree: Agree, pairing: str, scaling: float) -> None:
+def test_equals_a_multiplication_of_complex_numbers(
+    draw: Draw, assert_agree: Agree, pairing: str, scaling: float
+) -> None:
     """From any start, divided by the scaling."""
     x = draw(2, 3, 5, 8)
     expected = complex_turn(x, torch.arange(4, 9).double() / scaling, pairing, 100.0)
-    agree(turned(x, 4, rotary_pairing=pairing, rotary_scaling=scaling, rotary_base=100.0), expected)
+    assert_agree(turned(x, 4, rotary_pairing=pairing, rotary_scaling=scaling, rotary_base=100.0), expected)
 
 
-def test_a_quarter_turn(agree: Agree) -> None:
+def test_a_quarter_turn(assert_agree: Agree) -> None:
     """(1, 0) becomes (0, 1): counterclockwise, and the first position turns nothing."""
     x = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(1, 1, 2, 2)
     got = turned(x, rotary_scaling=2 / math.pi)
-    agree(got, torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]], dtype=torch.float64))
+    assert_agree(got, torch.tensor([[[[1.0, 0.0], [0.0, 1.0]]]], dtype=torch.float64))
 
 
 def test_pairs() -> None:
@@ -67,9 +69,9 @@ def test_an_odd_size_raises() -> None:
         rotary.frequencies(5, 100.0, CPU)
 
 
-def test_every_row_may_have_positions_of_its_own(draw: Draw, agree: Agree) -> None:
+def test_every_row_may_have_positions_of_its_own(draw: Draw, assert_agree: Agree) -> None:
     """As where padding stands left in one row and right in another."""
     x, config = draw(2, 3, 4, 6), Config()
     got = rotary.rotate(x, torch.tensor([[0, 1, 2, 3], [5, 6, 7, 8]]), config)
-    agree(got[:1], turned(x[:1]))
-    agree(got[1:], turned(x[1:], 5))
+    assert_agree(got[:1], turned(x[:1]))
+    assert_agree(got[1:], turned(x[1:], 5))

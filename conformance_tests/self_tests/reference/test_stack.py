@@ -87,19 +87,21 @@ def some_mask(draw: Draw) -> Tensor:
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("eps", [1e-5, 0.1])
-def test_layer_equals_torch(agree: Agree, draw: Draw, norm: str, activation: str, bias: bool, eps: float) -> None:
+def test_layer_equals_torch(
+    assert_agree: Agree, draw: Draw, norm: str, activation: str, bias: bool, eps: float
+) -> None:
     """nn.TransformerEncoderLayer agrees, with a mask and without; its bias=False drops the shifts too."""
     own = layer(norm=norm, activation=activation, bias=bias, norm_bias=bias, eps=eps)
     theirs = torch_layer(own.config)
     theirs.load_state_dict(torch_names(own.state_dict()))
     x, mask = draw(2, 5, 24), some_mask(draw)
-    agree(own(x), theirs(x))
-    agree(own(x, mask), theirs(x, src_mask=~mask[0, 0]))  # torch: True hides
+    assert_agree(own(x), theirs(x))
+    assert_agree(own(x, mask), theirs(x, src_mask=~mask[0, 0]))  # torch: True hides
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("final_norm", ["as-placed", True, False])
-def test_encoder_equals_torch(agree: Agree, draw: Draw, norm: str, final_norm: bool | str) -> None:
+def test_encoder_equals_torch(assert_agree: Agree, draw: Draw, norm: str, final_norm: bool | str) -> None:
     """nn.TransformerEncoder agrees, with a norm at the end after pre-norm layers, or as claimed."""
     own = encoder(norm=norm, final_norm=final_norm, layers=3)
     ends_in_norm = (norm == "pre") if final_norm == "as-placed" else final_norm
@@ -111,11 +113,11 @@ def test_encoder_equals_torch(agree: Agree, draw: Draw, norm: str, final_norm: b
     if last is not None:
         last.load_state_dict({"weight": state["final_norm.gain"], "bias": state["final_norm.shift"]})
     x, mask = draw(2, 5, 24), some_mask(draw)
-    agree(own(x, mask), theirs(x, ~mask[0, 0]))
+    assert_agree(own(x, mask), theirs(x, ~mask[0, 0]))
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_layer_of_uncommon_parts(agree: Agree, draw: Draw, norm: str) -> None:
+def test_layer_of_uncommon_parts(assert_agree: Agree, draw: Draw, norm: str) -> None:
     """RMSNorm, SwiGLU, grouped heads and causality, put together by hand from the layer's own parts."""
     own = layer(norm=norm, normalization="rms", activation="swiglu", kv_heads=2, causal=True, gain="one-plus-weight")
     x = draw(2, 5, 24)
@@ -126,32 +128,32 @@ def test_layer_of_uncommon_parts(agree: Agree, draw: Draw, norm: str) -> None:
     else:
         seen = own.attention_norm(x + own.attention(x, x))
         expected = own.feed_forward_norm(seen + own.feed_forward(seen))
-    agree(own(x), expected)
+    assert_agree(own(x), expected)
 
 
-def test_causal_layer_is_a_causal_mask(agree: Agree, draw: Draw) -> None:
+def test_causal_layer_is_a_causal_mask(assert_agree: Agree, draw: Draw) -> None:
     """Causal by claim is what a causal mask makes of a layer that is not."""
     x = draw(2, 5, 24)
-    agree(layer(causal=True)(x), layer()(x, torch.ones(1, 1, 5, 5, dtype=torch.bool).tril()))
+    assert_agree(layer(causal=True)(x), layer()(x, torch.ones(1, 1, 5, 5, dtype=torch.bool).tril()))
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
-def test_positions_are_added_once_at_the_bottom(agree: Agree, draw: Draw, positions: str) -> None:
+def test_positions_are_added_once_at_the_bottom(assert_agree: Agree, draw: Draw, positions: str) -> None:
     """The stack with positions is the stack without, given the input plus the encoding."""
     own = encoder(positions=positions, layers=2)
     bare = encoder(layers=2)
     bare.load_state_dict({name: each for name, each in own.state_dict().items() if not name.startswith("positions")})
     x = draw(2, 5, 24)
     assert own.positions is not None
-    agree(own(x), bare(own.positions(x)))
+    assert_agree(own(x), bare(own.positions(x)))
 
 
-def test_shared_layers_are_one_layer_three_times(agree: Agree, draw: Draw) -> None:
+def test_shared_layers_are_one_layer_three_times(assert_agree: Agree, draw: Draw) -> None:
     """One set of parameters, used as often as there are layers; own layers have a set each."""
     shared = encoder(layer_parameters="shared", layers=3)
     x, mask = draw(2, 5, 24), some_mask(draw)
     only = shared.layers[0]
-    agree(shared(x, mask), only(only(only(x, mask), mask), mask))
+    assert_agree(shared(x, mask), only(only(only(x, mask), mask), mask))
     count = sum(each.numel() for each in shared.parameters())
     assert sum(each.numel() for each in encoder(layers=3).parameters()) == 3 * count
     assert {name.split(".")[1] for name in shared.state_dict()} == {"0"}

@@ -65,7 +65,7 @@ def test_log_probabilities() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.1])
 @pytest.mark.parametrize("shifts", [True, False])
 def test_the_loss_equals_torch(
-    draw: Callable[..., Tensor], agree: Callable[[Tensor, Tensor], None], share: float, shifts: bool
+    draw: Callable[..., Tensor], assert_agree: Callable[[Tensor, Tensor], None], share: float, shifts: bool
 ) -> None:
     """``torch.nn.functional.cross_entropy`` with ``ignore_index`` is the second witness, of "all-classes" too."""
     logits = draw(2, 4, 5)
@@ -74,7 +74,7 @@ def test_the_loss_equals_torch(
     expected = functional.cross_entropy(
         theirs.reshape(-1, 5), ids.reshape(-1), ignore_index=0, label_smoothing=share, reduction="mean"
     )
-    agree(got, expected)
+    assert_agree(got, expected)
 
 
 def test_smoothed_targets() -> None:

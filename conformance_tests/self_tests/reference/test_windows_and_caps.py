@@ -34,13 +34,13 @@ def grid(*rows: str) -> Tensor:
     ],
 )
 def test_three_causal_queries_of_five_keys(
-    draw: Draw, agree: Agree, alignment: str, window: bool, rows: list[str]
+    draw: Draw, assert_agree: Agree, alignment: str, window: bool, rows: list[str]
 ) -> None:
     """Aligned as claimed; a window of two sees itself and the one before."""
     query, key, value = draw(2, 4, 3, 6), draw(2, 4, 5, 6), draw(2, 4, 5, 6)
     config = Config(causal=True, alignment=alignment, sliding_window=window, window=2)
     expected = functional.scaled_dot_product_attention(query, key, value, attn_mask=grid(*rows))
-    agree(build(Role.ATTENTION, config)(query, key, value), expected)
+    assert_agree(build(Role.ATTENTION, config)(query, key, value), expected)
 
 
 def test_a_window_counts_positions_not_places() -> None:
@@ -49,35 +49,35 @@ def test_a_window_counts_positions_not_places() -> None:
     assert torch.equal(masking.window(positions, positions, 2)[0, 3], torch.tensor([False, True, True, True]))
 
 
-def test_a_window_without_causality_hides_nothing(draw: Draw, agree: Agree) -> None:
+def test_a_window_without_causality_hides_nothing(draw: Draw, assert_agree: Agree) -> None:
     """The claim is one of causal subjects."""
     query, key, value = draw(2, 4, 5, 6), draw(2, 4, 5, 6), draw(2, 4, 5, 6)
     got = build(Role.ATTENTION, Config(sliding_window=True))(query, key, value)
-    agree(got, build(Role.ATTENTION, Config())(query, key, value))
+    assert_agree(got, build(Role.ATTENTION, Config())(query, key, value))
 
 
-def test_cap(draw: Draw, agree: Agree) -> None:
+def test_cap(draw: Draw, assert_agree: Agree) -> None:
     """Bent after the scale and before the mask: hidden keys stay hidden."""
     query, key, value = draw(2, 4, 3, 6), 9 * draw(2, 4, 5, 6), draw(2, 4, 5, 6)
     mask = torch.rand(2, 1, 3, 5, generator=torch.Generator().manual_seed(0)) < 0.7
     mask[..., 0] = True
     scores = 2.0 * torch.tanh(query @ key.mT / math.sqrt(6) / 2.0)
     expected = torch.softmax(scores.masked_fill(~mask, -math.inf), dim=-1) @ value
-    agree(build(Role.ATTENTION, Config(soft_cap=2.0))(query, key, value, mask), expected)
-    agree(attention.cap(scores, None), scores)
+    assert_agree(build(Role.ATTENTION, Config(soft_cap=2.0))(query, key, value, mask), expected)
+    assert_agree(attention.cap(scores, None), scores)
 
 
-def test_bias_is_added_to_scores(draw: Draw, agree: Agree) -> None:
+def test_bias_is_added_to_scores(draw: Draw, assert_agree: Agree) -> None:
     """After scale and cap; the same as torch's float mask."""
     query, key, value, bias = draw(2, 4, 3, 6), draw(2, 4, 5, 6), draw(2, 4, 5, 6), draw(4, 3, 5)
     expected = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-    agree(attention.attention(query, key, value, bias=bias), expected)
+    assert_agree(attention.attention(query, key, value, bias=bias), expected)
 
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("positions", ["rotary", "alibi", "relative"])
 @pytest.mark.parametrize("norm", ["none", "layer", "rms"])
-def test_queries_and_keys(draw: Draw, agree: Agree, positions: str, norm: str, causal: bool) -> None:
+def test_queries_and_keys(draw: Draw, assert_agree: Agree, positions: str, norm: str, causal: bool) -> None:
     """Projected, normalised over d_head, turned; values only projected; the bias on the scores."""
     claims: dict[str, Any] = {"positions": positions, "query_key_norm": norm, "causal": causal, "kv_heads": 4}
     config = Config(**claims)
@@ -110,11 +110,11 @@ def test_queries_and_keys(draw: Draw, agree: Agree, positions: str, norm: str, c
         head(own.query, own.query_norm), head(own.key, own.key_norm), value, attn_mask=bias
     )
     expected = functional.linear(averages.transpose(1, 2).flatten(2), own.output.weight, own.output.bias)
-    agree(own(x, x), expected)
+    assert_agree(own(x, x), expected)
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_plain_self_attention(draw: Draw, agree: Agree, causal: bool) -> None:
+def test_plain_self_attention(draw: Draw, assert_agree: Agree, causal: bool) -> None:
     """Slices of the tokens are queries, keys and values, unscaled where that is claimed."""
     x = draw(2, 5, 24)
     got = build(Role.SELF_ATTENTION, Config(scale="none", causal=causal))(x)
@@ -122,7 +122,7 @@ def test_plain_self_attention(draw: Draw, agree: Agree, causal: bool) -> None:
         functional.scaled_dot_product_attention(part, part, part, is_causal=causal, scale=1.0)
         for part in x.chunk(4, dim=-1)
     ]
-    agree(got, torch.cat(parts, dim=-1))
+    assert_agree(got, torch.cat(parts, dim=-1))
 
 
 def test_tokens_are_real_for_every_query() -> None:

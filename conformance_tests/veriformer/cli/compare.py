@@ -41,11 +41,12 @@ from veriformer.cli.refusal import Refusal, refusals
 def command(*, old: str, new: str | None, compiled: bool, json_file: Path | None, verbose: bool, **said: Any) -> int:
     r"""Put the same probes to OLD and NEW, with the same state, and say where they first part.
 
-    OLD and NEW read file.py:name, package.module:name or library:Name: build functions with or without @veriformer.subject, classes, instances or
-    functions. For a refactoring, an upgrade, a rewrite in another kernel: neither claims nor a mapping are needed.
+    OLD and NEW read file.py:name, package.module:name or library:Name: build functions with or without @veriformer.subject, classes,
+    instances or functions. For a refactoring, an upgrade, a rewrite in another kernel: neither claims nor a mapping are needed.
 
     \b
-    Exit codes: 0 equal, or equal within rounding; 1 differs; 2 wrong usage, or a state that does not fit; 3 cannot be built or called, or not in time.
+    Exit codes: 0 equal, or equal within rounding; 1 differs; 2 wrong usage, or a state that does not fit;
+    3 cannot be built or called, or not in time.
     """
     with refusals():
         from veriformer.errors import UsageError
@@ -79,7 +80,7 @@ def _compared(
     from veriformer.declaration import Fixed
     from veriformer.forked import answer
     from veriformer.isolation import why_no_child
-    from veriformer.outcome import SubjectError
+    from veriformer.outcome import Inconclusive, SubjectError
 
     first = loaded(old)
     shown = None if example is None else beside(old, example)
@@ -105,6 +106,8 @@ def _compared(
         raise Refusal(error, 3) from None
     except TimeoutError as error:
         raise Refusal(f"{error}: it may hang, or need longer: --time-limit SECONDS", 3) from None
+    except Inconclusive as stop:
+        raise Refusal(f"comparing could not be finished: {stop}", 3) from None
     except ProcessLookupError:
         raise Refusal("comparing took the process down: a crash in compiled code, or memory ran out", 3) from None
     from rich.console import Console

@@ -83,10 +83,7 @@ def _equalled_by(name: str) -> list[str]:
     from veriformer.faults.catalogue import FAULTS
 
     return [
-        f"{build} of {fault.id}"
-        for fault in FAULTS.values()
-        for build, equal in fault.same_as.items()
-        if name in equal.split(" and ")
+        f"{build} of {fault.id}" for fault in FAULTS.values() for build in fault.same_as if name in fault.equals(build)
     ]
 
 

@@ -73,10 +73,8 @@ def command(
             else:
                 from veriformer.targets import Target
 
-                found = Target(text=target, role=role, claims=dict(map(claim_said, claims)), sizes=said).load()
-                if len(found) != 1:
-                    raise UsageError(f"{target} names {len(found)} subjects: trace takes one; say which")
-                traced = follow(words, found[0].declaration, number=seed)
+                asked = Target(text=target, role=role, claims=dict(map(claim_said, claims)), sizes=said)
+                traced = follow(words, asked.one("trace").declaration, number=seed)
         except SubjectError as error:
             raise Refusal(error, 3) from None
         return _told(traced, html_file, verbose=verbose)

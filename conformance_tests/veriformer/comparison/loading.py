@@ -14,7 +14,6 @@ from torch import nn
 from veriformer import importing
 from veriformer.adapters import libraries
 from veriformer.declaration import ATTRIBUTE, Declaration
-from veriformer.errors import UsageError
 from veriformer.targets import Target
 
 _MODULES: dict[str, Any] = {}
@@ -30,11 +29,7 @@ def loaded(text: str) -> Any:
     """
     where, _, name = text.rpartition(":")
     if not where or libraries.known(where):
-        subjects = [each.declaration for each in Target(text=text).load()]
-        if len(subjects) != 1:
-            listed = ", ".join(repr(each.name) for each in subjects[:6])
-            raise UsageError(f"{text} names {len(subjects)} subjects: compare takes one; say which, such as {listed}")
-        return subjects[0]
+        return Target(text=text).one("compare").declaration
     if not where.endswith(".py"):
         return importing.attribute(importing.by_name(where), name, where)
     key = str(Path(where).resolve())

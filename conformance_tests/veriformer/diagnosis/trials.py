@@ -68,9 +68,9 @@ def of_catalogue(ids: Sequence[str], role: str = "") -> list[Trial]:
 def _with_truth(fault: Fault) -> Iterator[tuple[Declaration, frozenset[str]]]:
     """The fault's subjects, each with what it equals, where that is catalogued: one entry, or two at once."""
     for declaration in fault.subjects():
-        truth = fault.id if not fault.foreign else fault.same_as.get(declaration.name)
-        if truth is not None:
-            yield declaration, frozenset(truth.split(" and "))
+        truth = fault.equals(declaration.name) if fault.foreign else frozenset({fault.id})
+        if truth:
+            yield declaration, truth
 
 
 def _itself(declaration: Declaration) -> Declaration:

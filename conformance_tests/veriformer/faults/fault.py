@@ -39,8 +39,8 @@ class Fault:
         synonyms: other slugs of the same function, so that whoever knows one of them finds it.
         relabels: whether it is the right function with its weights in another order (heads, pairs of features, rows of a table): without
             the names of the weights nobody can call it wrong.
-        same_as: what a build without the reference equals, by the build's name: the id of a planted fault, or another claim's value
-            as ``norm=pre``. A build that is not named equals nothing else in the catalogue.
+        same_as: what a build without the reference equals, by the build's name: the id of a planted fault, another claim's value as
+            ``norm=pre``, or two of them, joined by ``and``. A build that is not named equals nothing else in the catalogue.
     """
 
     id: str
@@ -55,6 +55,10 @@ class Fault:
     synonyms: tuple[str, ...] = ()
     relabels: bool = False
     same_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def equals(self, build: str) -> frozenset[str]:
+        """What a build without the reference equals: one entry, two at once, or none."""
+        return frozenset(filter(None, self.same_as.get(build, "").split(" and ")))
 
     @property
     def foreign(self) -> bool:

@@ -122,7 +122,7 @@ _HOME: Final = {"rotary": "position", "relative": "position", "decoder": "stack"
 @functools.cache
 def claimed(subject: str) -> frozenset[str]:
     """The claims by which a subject is called, such as ``alignment``."""
-    return frozenset(re.findall(r"(\w+)=", subject)) - {"memory"}  # a word of every line about heads
+    return frozenset(re.findall(r"(\w+)=", subject))
 
 
 def _range(mutant: Mutant) -> range:
